@@ -171,7 +171,7 @@ struct turn {
     struct arena *arena;
 };
 
-/* What `op` reads and is not in memory: true, and *device/*module name it; with *children the
+/* What `op` reads and is not in memory: true, and *device and *module name it; with *children the
  * modules of the device are wanted (scan, admit each, then hub_children_known). */
 bool hub_missing(const struct hub *h, const struct op *op, struct span *device, struct span *module,
                  bool *children);
