@@ -36,8 +36,8 @@ struct bag bag_open(struct span text);
  *   TOO_LARGE  the arena is full; the same pair comes again on the next call
  */
 MUST_USE enum status bag_next(struct bag *bag, struct arena *scratch, struct bag_pair *out);
-/* The sum of all names and values as bag_next gives them: what counts against the message limit,
- * together with the body. */
+/* The sum of all names and values, decoded: what counts against the message limit, together with
+ * the body. */
 size_t bag_size(struct span text);
 
 /* Append one pair; `start` is b->len where the bag begins, so that `&` goes between. Everything

@@ -50,11 +50,18 @@ enum status uri_decode(struct span text, struct arena *scratch, struct span *out
     return OK;
 }
 
+size_t uri_decoded_len(struct span text)
+{
+    size_t len = 0;
+    for (; text.len; len++)
+        text = span_skip(text, text.data[0] == '%' && escaped(text) >= 0 ? 3 : 1);
+    return len;
+}
+
 void uri_split(struct span target, struct span *path, struct span *query)
 {
-    size_t at = span_index(target, '?');
-    *path = span_first(target, at);
-    *query = span_skip(target, at < target.len ? at + 1 : at);
+    *path = uri_cut(&target, '?');
+    *query = target;
 }
 
 enum status uri_path_split(struct span path, struct arena *scratch, struct span *segments,
@@ -64,8 +71,7 @@ enum status uri_path_split(struct span path, struct arena *scratch, struct span 
     TRY(uri_decode(path, scratch, &rest));
     size_t found = 0;
     while (rest.len) {
-        struct span segment = span_first(rest, span_index(rest, '/'));
-        rest = span_skip(rest, segment.len < rest.len ? segment.len + 1 : segment.len);
+        struct span segment = uri_cut(&rest, '/');
         if (segment.len == 0)
             continue;
         if (found == room)
@@ -94,12 +100,10 @@ enum status uri_query_get(struct span query, struct span name, struct arena *scr
                           struct span *out)
 {
     while (query.len) {
-        struct span pair = span_first(query, span_index(query, '&'));
-        query = span_skip(query, pair.len < query.len ? pair.len + 1 : pair.len);
-        size_t equals = span_index(pair, '=');
-        if (!names(span_first(pair, equals), name))
-            continue;
-        return uri_decode(span_skip(pair, equals < pair.len ? equals + 1 : equals), scratch, out);
+        struct span value = uri_cut(&query, '&');
+        struct span key = uri_cut(&value, '=');
+        if (names(key, name))
+            return uri_decode(value, scratch, out);
     }
     return NOT_FOUND;
 }

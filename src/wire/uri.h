@@ -22,6 +22,19 @@
  */
 MUST_USE enum status uri_decode(struct span text, struct arena *scratch, struct span *out);
 
+/* How long `text` is once decoded: every well-formed escape counts as one byte. */
+size_t uri_decoded_len(struct span text);
+
+/* Cut what stands before the next `mark` off the front of *rest, and the mark with it; all of *rest
+ * when there is none. */
+static inline struct span uri_cut(struct span *rest, uint8_t mark)
+{
+    size_t at = span_index(*rest, mark);
+    struct span head = span_first(*rest, at);
+    *rest = span_skip(*rest, at < rest->len ? at + 1 : at);
+    return head;
+}
+
 /* A target into what stands before the first `?` and what stands after it (maybe nothing). */
 void uri_split(struct span target, struct span *path, struct span *query);
 
