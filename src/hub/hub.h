@@ -80,10 +80,11 @@ struct hub {
     struct hash_key hash;
     struct store_partition *parts; /* counts by partition; the hub moves those it owns */
     struct map live;
-    struct list recent;
+    struct list recent; /* may be dropped, oldest first */
     size_t recent_count;
-    uint64_t batch;   /* the open one: effects of hub_apply belong to it */
-    uint64_t durable; /* the newest durable one */
+    struct list written; /* changed and not yet durable, in the order of their batches */
+    uint64_t batch;      /* the open one: effects of hub_apply belong to it */
+    uint64_t durable;    /* the newest durable one */
     uint64_t last_generation;
 };
 
@@ -101,6 +102,8 @@ MUST_USE enum status hub_admit(struct hub *h, struct span device, struct span mo
 void hub_children_known(struct hub *h, struct live *device);
 void hub_pin(struct hub *h, struct live *l);
 void hub_unpin(struct hub *h, struct live *l);
+/* The live entry has a connection (or, with 0, none any more). */
+void hub_connected(struct hub *h, struct live *l, uint64_t conn);
 /* A batch is durable; drop entries that nobody needs beyond recent_max. */
 void hub_durable(struct hub *h, uint64_t batch);
 
@@ -178,6 +181,15 @@ bool hub_missing(const struct hub *h, const struct op *op, struct span *device, 
 
 /* Apply one operation; everything it reads is in memory (hub_missing is false). */
 void hub_apply(struct hub *h, const struct op *op, const struct turn *turn, struct outcome *out);
+
+/* Give back the counts that the effects of an outcome hold; once they were handed on. */
+void hub_effects_done(struct outcome *out);
+
+/* What a reply that shows this entity must wait for: a batch, or 0. */
+static inline uint64_t hub_depends(const struct hub *h, const struct live *l)
+{
+    return l->batch > h->durable ? l->batch : 0;
+}
 
 /* ---- for the parts of the hub: twin.c, registry.c, bulk.c ----------------------------------- */
 
