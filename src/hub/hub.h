@@ -33,13 +33,14 @@
 /* One identity in memory. It stays while it is connected, pinned, not yet durable, or recent. */
 struct live {
     struct map_node node;
-    struct list recent;    /* in hub.recent while it may be dropped */
+    struct list place;     /* in hub.recent or hub.written, or in neither while it is needed */
+    bool is_recent;        /* in hub.recent: it may be dropped */
     struct record *record; /* NULL: no such identity (known not to exist) */
     uint64_t batch;        /* the newest batch that changed it */
     uint32_t partition;
     uint32_t pins;
-    struct live *parent;  /* of a module whose device's children are all known */
-    struct list children; /* of a device: its modules that exist, by `sibling`, unordered */
+    struct live *parent;  /* of a module: its device, while that is in memory */
+    struct list children; /* of a device: its modules in memory that exist, by `sibling` */
     struct list sibling;
     bool children_known; /* every module of this device is live */
     /* Memory only (design 5): after a start nobody is connected. */

@@ -63,23 +63,41 @@ static void find_place(struct hub *h, struct live *l)
     }
 }
 
-/* The device no longer has all its modules in memory. */
-static void forget_children(struct live *device)
+static void leave_parent(struct live *child)
+{
+    list_remove(&child->sibling);
+    child->parent = NULL;
+}
+
+static void orphan_children(struct live *device)
 {
     LIST_EACH_SAFE(at, &device->children)
     {
-        struct live *child = CONTAINER_OF(at, struct live, sibling);
-        list_remove(&child->sibling);
-        child->parent = NULL;
+        leave_parent(CONTAINER_OF(at, struct live, sibling));
     }
     device->children_known = false;
+}
+
+/* A module that exists is linked to its device, one that does not is not. */
+static void find_parent(struct hub *h, struct live *l)
+{
+    if (!l->module_len)
+        return;
+    if (!l->record) {
+        leave_parent(l);
+    } else if (!l->parent) {
+        l->parent = hub_live_find(h, live_device(l), (struct span){0});
+        if (l->parent)
+            list_append(&l->parent->children, &l->sibling);
+    }
 }
 
 static void drop(struct hub *h, struct live *l)
 {
     if (l->parent)
-        forget_children(l->parent);
-    forget_children(l);
+        l->parent->children_known = false;
+    leave_parent(l);
+    orphan_children(l);
     leave_place(h, l);
     map_remove(&h->live, &l->node);
     record_unref(l->record);
@@ -124,6 +142,7 @@ enum status hub_admit(struct hub *h, struct span device, struct span module, str
         map_add(&h->live, live_hash(h, device, module), &l->node);
         find_place(h, l);
     }
+    find_parent(h, l);
     if (out)
         *out = l;
     return OK;
@@ -131,17 +150,9 @@ enum status hub_admit(struct hub *h, struct span device, struct span module, str
 
 void hub_children_known(struct hub *h, struct live *device)
 {
+    (void)h;
     CHECK(device->module_len == 0);
-    forget_children(device);
     device->children_known = true;
-    MAP_EACH(at, &h->live)
-    {
-        struct live *l = (struct live *)(void *)at;
-        if (!l->module_len || !l->record || !span_eq(live_device(l), live_device(device)))
-            continue;
-        l->parent = device;
-        list_append(&device->children, &l->sibling);
-    }
 }
 
 void hub_pin(struct hub *h, struct live *l)
@@ -245,20 +256,6 @@ static struct span to_arena(const struct turn *turn, struct buf *b)
     return copy;
 }
 
-static void adopt_or_orphan(struct hub *h, struct live *who)
-{
-    if (!who->module_len)
-        return;
-    struct live *device = hub_live_find(h, live_device(who), (struct span){0});
-    if (!who->record) {
-        list_remove(&who->sibling);
-        who->parent = NULL;
-    } else if (!who->parent && device && device->children_known) {
-        who->parent = device;
-        list_append(&device->children, &who->sibling);
-    }
-}
-
 void hub_write(struct hub *h, struct live *who, struct entity *after, struct change *change,
                const struct turn *turn, struct outcome *out)
 {
@@ -285,9 +282,7 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
     struct record *old = who->record;
     who->record = after ? entity_record(after) : NULL;
     who->batch = h->batch;
-    if (!after)
-        forget_children(who);
-    adopt_or_orphan(h, who);
+    find_parent(h, who);
     find_place(h, who);
 
     struct effect *e = hub_effect(turn, out, EFFECT_CHANGE, who);
