@@ -282,6 +282,8 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
     struct record *old = who->record;
     who->record = after ? entity_record(after) : NULL;
     who->batch = h->batch;
+    if (!before && !who->module_len)
+        who->children_known = true; /* it did not exist, so it has no modules */
     find_parent(h, who);
     find_place(h, who);
 
