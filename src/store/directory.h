@@ -1,0 +1,55 @@
+/* directory.h — the data directory: whose it is, what format it has, and the one lock.
+ *
+ *   DIR/twinhub.hdr   the header; written last, so it stands for a whole directory
+ *   DIR/master.key    32 random bytes, mode 0600
+ *   DIR/lock          held (flock) by the one process that uses the directory
+ *   DIR/base.mdb      the base (lmdb_file.h)
+ *
+ * Making one is directory_open, then the base, then directory_finish: a power cut before its end
+ * leaves no header, and the next start begins again.
+ *
+ * Units    bytes
+ * Memory   struct directory is the caller's; directory_close wipes the key
+ * Threads  one
+ * Errors   a status, and in `why` a sentence for a person with the path and what to do:
+ *          UNAVAILABLE in use, or the file system refuses; STORAGE_FULL; BAD_ARGUMENT the directory
+ *          is sound but not for this program or these options; DAMAGED
+ * Source   docs/format.md, "Data directory"
+ */
+#ifndef STORE_DIRECTORY_H
+#define STORE_DIRECTORY_H
+
+#include "base/buf.h"
+#include "base/random.h"
+#include "base/status.h"
+
+enum {
+    DIRECTORY_FORMAT = 1,
+    DIRECTORY_HEADER = 128,   /* bytes; keeps its size, magic, format and checksum for ever */
+    DIRECTORY_PARTITIONS = 32 /* unless asked for another number when it is made */
+};
+
+struct directory {
+    char *path;
+    int dir_fd, lock_fd; /* -1: not open */
+    bool fresh;          /* has no header yet: directory_finish writes it */
+    uint32_t partitions;
+    uint64_t features; /* bits; none is defined yet */
+    uint64_t epoch;    /* raised by a restore */
+    uint8_t hub_id[16];
+    uint8_t master_key[32];
+};
+
+/* Opens and locks `path`, making it (mode 0700, not its parents) when it is missing. `partitions`
+ * is 0 for whatever it has. Not OK: nothing is held, and directory_close is harmless. */
+MUST_USE enum status directory_open(struct directory *d, const char *path, uint32_t partitions,
+                                    struct random random, struct buf *why);
+
+/* Makes a fresh directory whole: what was written into it is durable before the header is. Does
+ * nothing to one that is not fresh. */
+MUST_USE enum status directory_finish(struct directory *d, struct random random, struct buf *why);
+
+/* Releases the lock. */
+void directory_close(struct directory *d);
+
+#endif
