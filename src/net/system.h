@@ -1,0 +1,20 @@
+/* system.h — the real clocks, random bytes and process limits: what pure code is handed.
+ *
+ * Threads  any
+ */
+#ifndef NET_SYSTEM_H
+#define NET_SYSTEM_H
+
+#include "base/clock.h"
+#include "base/random.h"
+
+struct now system_now(void);
+
+/* getrandom(2). Ends the process if the kernel has none to give. */
+struct random system_random(void);
+
+/* Once, at start: no core dump or ptrace by others (keys are in memory; trials F37), and the limit
+ * of open files raised to its hard maximum, which is returned. */
+uint64_t system_prepare(void);
+
+#endif
