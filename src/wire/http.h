@@ -70,7 +70,6 @@ struct http {
     struct http_request *request; /* owned; NULL between requests */
     size_t body_max;
     uint8_t phase;       /* enum http_phase */
-    bool head_told;      /* HTTP_HAVE_HEAD has been returned */
     enum status refusal; /* OK until refused */
 };
 

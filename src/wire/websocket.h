@@ -1,13 +1,16 @@
 /* websocket.h — WebSocket (RFC 6455), server side: frames to a stream of bytes and back.
  *
  * Frame and message borders mean nothing to the protocols inside (mqtt.md 1): payloads are passed
- * on as they come, so a connection buffers nothing. Only binary messages are taken. Frames are
- * decoded by wslay, whose context (8 KiB) lives only while a message is in parts.
+ * on as they come, so a connection buffers nothing. Only binary messages are taken.
+ *
+ * Frames are decoded by wslay's frame layer, whose context (4 KiB) lives only while a frame is in
+ * parts. Its event layer is not used: it checks a close reason piece by piece as the bytes
+ * arrive, so the same frame is refused or accepted depending on how it was cut.
  *
  * Pure: no I/O, no clock.
  *
  * Units    lengths in bytes
- * Memory   heap while a message is in parts, nothing when idle
+ * Memory   heap while a frame is in parts, nothing when idle
  * Threads  the owner's
  * Errors   ws_feed; its close frame is in `wire` already: send that, then close the connection
  * Source   RFC 6455; its sections in comments
@@ -34,12 +37,10 @@ enum ws_code {
 
 /* Private but for its size. */
 struct ws {
-    struct wslay_event_context *wslay; /* owned; NULL between messages */
-    uint64_t unread;                   /* bytes in wslay not yet accounted to a frame */
-    uint64_t frame_left;               /* payload bytes the frame at hand still lacks */
-    bool in_message;                   /* a data message has begun and not ended */
+    struct ws_decoder *decoder; /* owned; NULL between frames */
+    enum status ended;          /* OK while frames are read */
+    bool in_message;            /* a message has begun and its last frame not ended */
     bool close_sent;
-    enum status ended; /* OK while frames are read */
 };
 
 void ws_init(struct ws *w);
@@ -49,7 +50,7 @@ void ws_fini(struct ws *w);
  *
  *   OK          go on
  *   CLOSED      the peer's close frame has come and is answered
- *   TOO_LARGE   a frame declares more than WS_FRAME_MAX: close 1009, before it is read
+ *   TOO_LARGE   a frame declares more than WS_FRAME_MAX: close 1009, before it is taken
  *   BAD_PACKET  a violation: close 1002; a text message: 1003; a close reason not UTF-8: 1007
  *
  * Other than OK is for good: further input is dropped and answered the same way. `app` holds what
@@ -58,7 +59,7 @@ MUST_USE enum status ws_feed(struct ws *w, struct span in, struct buf *app, stru
 
 /* Append one binary message of one frame. Nothing after a close frame was sent (5.5.1). */
 void ws_put_binary(struct ws *w, struct span payload, struct buf *wire);
-/* Append a close frame, unless one was sent. */
+/* Append a close frame, unless one was sent. The peer's answer makes ws_feed say CLOSED. */
 void ws_put_close(struct ws *w, enum ws_code code, struct buf *wire);
 
 /* Append the value of Sec-WebSocket-Accept for a Sec-WebSocket-Key (4.2.2). */
