@@ -191,9 +191,8 @@ static bool filter_meets(struct span filter, const struct pattern *p)
         if (i == p->count)
             return false;
         struct span want = p->levels[i];
-        bool same = want.len && span_eq(level, want);
-        bool any =
-            span_eq(level, SPAN("+")) ? !(hidden && i == 0) : want.len == 0 && !has_wildcard(level);
+        bool same = want.len ? span_eq(level, want) : level.len && !has_wildcard(level);
+        bool any = span_eq(level, SPAN("+")) && !(hidden && i == 0);
         if (!same && !any)
             return false;
         if (last)
