@@ -151,6 +151,8 @@ MUST_USE enum status doc_apply(struct span old, struct span delta, struct arena 
 /* Is this a well-formed flat document (every length inside, every string UTF-8, nesting bounded)?
  * For bytes read back from disk. */
 MUST_USE bool doc_is_valid(struct span doc);
+/* The same of a delta. doc_apply asks this itself; views of a delta read back from disk do not. */
+MUST_USE bool doc_delta_is_valid(struct span delta);
 
 /* ---- views -------------------------------------------------------------------------------- */
 
@@ -158,8 +160,9 @@ MUST_USE bool doc_is_valid(struct span doc);
 void doc_put_value(struct buf *b, struct doc_node n);
 /* The device's view: the members and "$version" (twins 1.5). */
 void doc_put_device(struct buf *b, struct span section, int64_t version);
-/* The service's view: members, "$metadata", "$version" (twins 1.1, 1.4). With version_stamps each
- * node of desired that has one prints "$lastUpdatedVersion". */
+/* The service's view: members, "$metadata", "$version" (twins 1.1, 1.4). Each node of desired whose
+ * version is not 0 prints "$lastUpdatedVersion". Tags have no "$metadata": print them with
+ * doc_put_value. */
 void doc_put_service(struct buf *b, struct span section, int64_t version);
 /* A delta as a merge patch with explicit nulls: the desired push when `version` >= 0 appends
  * "$version" (twins 2.5). */
