@@ -13,6 +13,7 @@
 #ifndef HUB_ENTITY_H
 #define HUB_ENTITY_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/record.h"
 #include "base/status.h"
@@ -50,13 +51,37 @@ struct entity {
     struct span primary_key, secondary_key; /* base64 text as it was set; empty: none */
 };
 
-/* Read a record in place.
- *   OK       *out points into `r`
+/* Read a record in place. Cheap: the documents are not looked into.
+ *   OK       *out points into `r`; entity_record of it gives the same bytes
  *   DAMAGED  the bytes do not hold together, or were written by a newer twinhub
  */
 MUST_USE enum status entity_view(const struct record *r, struct entity *out);
 
-/* A new record of `e`; the caller holds its one count. */
+/* Look into everything entity_view passed over: sections and configurations are well-formed
+ * documents, texts are UTF-8. Once, for each record that comes from disk.
+ *   OK       whatever prints or changes this entity may trust it
+ *   DAMAGED  it may not
+ */
+MUST_USE enum status entity_check(const struct entity *e);
+
+/* A new record of `e`; the caller holds its one count. Without has_managed_by and has_session
+ * those two are empty. */
 struct record *entity_record(const struct entity *e);
+
+/* ---- for change.c: parts of a record, as docs/format.md draws them ---- */
+
+/* The word of flags: auth, the booleans, and which optional texts are there. */
+uint16_t entity_flags(const struct entity *e);
+/* Take what the word says; the texts are set already. An optional text gets NULL data or not by
+ * its bit. False when the word has an unknown bit, or a text has bytes but not its bit. */
+MUST_USE bool entity_set_flags(struct entity *e, uint16_t flags);
+/* The secret part: both keys, or nothing when there are none. */
+void entity_put_keys(struct buf *b, const struct entity *e);
+MUST_USE bool entity_set_keys(struct entity *e, struct span keys); /* false: malformed */
+/* May this be a number of twins 1.3? Keeps every sum of two far from overflow. */
+static inline bool entity_is_counter(int64_t n)
+{
+    return n >= 0 && n <= INT64_MAX / 4;
+}
 
 #endif
