@@ -25,6 +25,12 @@ void arena_init(struct arena *a, void *block, size_t size)
     asan_poison(a->base, a->size);
 }
 
+void arena_fini(struct arena *a)
+{
+    asan_unpoison(a->base, a->size);
+    *a = (struct arena){0};
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
     size_t align = alignof(max_align_t);

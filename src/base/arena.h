@@ -21,6 +21,8 @@ struct arena {
 };
 
 void arena_init(struct arena *a, void *block, size_t size);
+/* The block is the caller's again. */
+void arena_fini(struct arena *a);
 /* Zeroed, aligned for any type; NULL when it does not fit. */
 void *arena_alloc(struct arena *a, size_t size);
 /* Not zeroed and not aligned: for bytes. NULL when it does not fit. */

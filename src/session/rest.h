@@ -56,10 +56,13 @@ struct call {
     enum status status;
     struct buf body, why;
     char etag[32];
+    bool bulk_failed;
     uint64_t batch; /* of the owner: held until it is durable */
-    /* Of a bulk call: */
+    /* A part of a call that asks several shards: */
     struct gather *gather;
     unsigned index;
+    uint32_t top;           /* of a list */
+    struct list_scan *scan; /* of a list, at the owner */
 };
 
 /* A call for a request that was not refused. NULL data in ids never happens: rows give them. */

@@ -1,0 +1,398 @@
+#include "shard/internal.h"
+
+#include <stdlib.h>
+
+/* ---- the table: an id is a slot and its generation ---- */
+
+struct conn *conn_find(const struct shard *s, uint64_t id)
+{
+    uint32_t slot = (uint32_t)id;
+    if (!id || slot >= s->conn_room || !s->conns[slot] || s->conns[slot]->id != id)
+        return NULL;
+    return s->conns[slot];
+}
+
+static void grow(struct shard *s)
+{
+    uint32_t room = s->conn_room ? s->conn_room * 2 : 64;
+    s->conns = realloc(s->conns, room * sizeof(*s->conns));
+    s->generations = realloc(s->generations, room * sizeof(*s->generations));
+    s->free_slots = realloc(s->free_slots, room * sizeof(*s->free_slots));
+    if (!s->conns || !s->generations || !s->free_slots)
+        check_no_memory();
+    for (uint32_t slot = room; slot-- > s->conn_room;) {
+        s->conns[slot] = NULL;
+        s->generations[slot] = 0;
+        s->free_slots[s->free_count++] = slot;
+    }
+    s->conn_room = room;
+}
+
+static void enter(struct shard *s, struct conn *c)
+{
+    if (s->free_count == 0)
+        grow(s);
+    uint32_t slot = s->free_slots[--s->free_count];
+    c->shard = s;
+    c->id = (uint64_t)++s->generations[slot] << 32 | slot;
+    s->conns[slot] = c;
+    s->conn_count++;
+}
+
+static void leave(struct conn *c)
+{
+    struct shard *s = c->shard;
+    uint32_t slot = (uint32_t)c->id;
+    list_remove(&c->ready);
+    list_remove(&c->held);
+    s->conns[slot] = NULL;
+    s->free_slots[s->free_count++] = slot;
+    s->conn_count--;
+}
+
+/* ---- life ---- */
+
+void conn_open(void *shard, struct link *l)
+{
+    struct shard *s = shard;
+    shard_now(s);
+    struct conn *c = calloc(1, sizeof(*c));
+    if (!c)
+        check_no_memory();
+    c->link = l;
+    l->owner = c;
+    c->kind = l->kind == LINK_MQTT ? CONN_MQTT : CONN_HTTP;
+    c->heard_ms = c->phase_ms = s->now.mono_ms;
+    list_init(&c->ready);
+    list_init(&c->held);
+    mqtt_session_init(&c->mqtt);
+    http_init(&c->http);
+    ws_init(&c->ws);
+    enter(s, c);
+    shard_log(s, LOG_DEBUG, "opened", c, NULL, NULL);
+    if (s->stopping)
+        conn_end(c, SHUTTING_DOWN, NULL);
+}
+
+void conn_moved(void *shard, struct link *l)
+{
+    struct shard *s = shard;
+    struct conn *c = l->owner;
+    shard_now(s);
+    c->moving = false;
+    enter(s, c);
+    if (s->stopping)
+        conn_end(c, SHUTTING_DOWN, NULL);
+    else
+        conn_ready(c);
+}
+
+static void conn_free(struct conn *c)
+{
+    mqtt_session_fini(&c->mqtt);
+    http_fini(&c->http);
+    ws_fini(&c->ws);
+    buf_fini(&c->in);
+    buf_fini(&c->bytes);
+    free(c->marks);
+    free(c);
+}
+
+void conn_closed(struct link *l, enum status why)
+{
+    struct conn *c = l->owner;
+    shard_now(c->shard);
+    if (!c->ended)
+        conn_end(c, why, NULL);
+    leave(c);
+    conn_free(c);
+}
+
+void conn_end(struct conn *c, enum status why, const char *reason)
+{
+    struct shard *s = c->shard;
+    if (c->ended)
+        return;
+    c->ended = true;
+    COUNT_UP(s->totals.closed[why], 1);
+    shard_log(s, why == SERVER_ERROR ? LOG_WARN : LOG_DEBUG, "closing", c, status_name(why),
+              reason);
+    if (c->kind != CONN_HTTP)
+        mqtt_conn_end(c);
+    list_remove(&c->ready);
+    buf_fini(&c->in);
+    link_read(c->link, false);
+    link_close(c->link);
+}
+
+void conn_finish(struct conn *c)
+{
+    if (c->mark_count == 0)
+        conn_end(c, CLOSED, NULL);
+    else
+        c->finish = true;
+}
+
+/* ---- output ---- */
+
+static void send_bytes(struct conn *c, struct span bytes)
+{
+    if (!bytes.len || c->ended)
+        return;
+    COUNT_UP(c->shard->totals.bytes_out, bytes.len);
+    link_send(c->link, bytes);
+}
+
+static void put_mark(struct conn *c, uint64_t batch, unsigned replies)
+{
+    struct mark *last = c->mark_count ? &c->marks[c->mark_count - 1] : NULL;
+    c->replies += replies;
+    if (last && last->batch >= batch) {
+        last->end = c->bytes.len;
+        last->replies += replies;
+        return;
+    }
+    if (c->mark_count == c->mark_room) {
+        c->mark_room = c->mark_room ? c->mark_room * 2 : 2;
+        c->marks = realloc(c->marks, c->mark_room * sizeof(*c->marks));
+        if (!c->marks)
+            check_no_memory();
+    }
+    c->marks[c->mark_count++] = (struct mark){batch, c->bytes.len, replies};
+}
+
+/* A peer that does not read what it is sent ends here; it reads its twin again when it is back. */
+static void judge_reader(struct conn *c)
+{
+    if (!c->ended && c->bytes.len + link_unsent(c->link) > UNREAD_OUTPUT_MAX &&
+        c->kind != CONN_HTTP)
+        conn_end(c, SLOW_READER, NULL);
+}
+
+void conn_out(struct conn *c, struct span bytes, uint64_t batch, unsigned replies)
+{
+    struct shard *s = c->shard;
+    if (c->ended)
+        return;
+    struct span out = bytes;
+    if (c->kind == CONN_WEBSOCKET) {
+        buf_clear(&s->wire);
+        ws_put_binary(&c->ws, bytes, &s->wire);
+        out = buf_span(&s->wire);
+    }
+    if (c->mark_count == 0 && batch <= s->hub.durable) {
+        send_bytes(c, out);
+    } else {
+        if (c->mark_count == 0)
+            list_append(&s->held, &c->held);
+        buf_put(&c->bytes, out);
+        put_mark(c, batch, replies);
+    }
+    judge_reader(c);
+}
+
+void conn_out_now(struct conn *c, struct span bytes)
+{
+    struct shard *s = c->shard;
+    if (c->kind == CONN_WEBSOCKET) {
+        buf_clear(&s->wire);
+        ws_put_binary(&c->ws, bytes, &s->wire);
+        bytes = buf_span(&s->wire);
+    }
+    send_bytes(c, bytes);
+    judge_reader(c);
+}
+
+void conn_release(struct conn *c, uint64_t durable)
+{
+    unsigned n = 0;
+    size_t end = 0;
+    while (n < c->mark_count && c->marks[n].batch <= durable) {
+        end = c->marks[n].end;
+        c->replies -= c->marks[n++].replies;
+    }
+    if (n == 0)
+        return;
+    send_bytes(c, span_of(c->bytes.data, end));
+    buf_consume(&c->bytes, end);
+    c->mark_count -= n;
+    memmove(c->marks, c->marks + n, c->mark_count * sizeof(*c->marks));
+    for (unsigned i = 0; i < c->mark_count; i++)
+        c->marks[i].end -= end;
+    if (c->mark_count == 0) {
+        list_remove(&c->held);
+        if (c->bytes.cap > 4096) /* an idle connection keeps no buffer */
+            buf_fini(&c->bytes);
+        if (c->finish)
+            conn_end(c, CLOSED, NULL);
+    }
+    if (!c->ended && c->in.len && c->replies < UNANSWERED_MAX)
+        conn_ready(c);
+}
+
+/* ---- input ---- */
+
+void conn_ready(struct conn *c)
+{
+    if (!c->ended && !list_linked(&c->ready))
+        list_append(&c->shard->ready, &c->ready);
+}
+
+/* May it be read on at once? Else its turn comes when what it waits for has happened. */
+static bool may_run(const struct conn *c)
+{
+    return !c->ended && !c->parked && !c->moving && !c->finish && !c->calling &&
+           c->replies < UNANSWERED_MAX && !c->shard->failed;
+}
+
+/* Read from the socket only what can be used soon. */
+static void set_reading(struct conn *c)
+{
+    struct shard *s = c->shard;
+    if (c->ended || c->moving)
+        return;
+    bool full = s->cluster->pending && s->cluster->pending_max &&
+                s->cluster->pending(s->cluster->ctx, s->index) > s->cluster->pending_max;
+    bool no_read = full || (c->in.len > 0 && (!may_run(c) || c->in.len > MQTT_PACKET_MAX));
+    if (no_read == c->no_read)
+        return;
+    c->no_read = no_read;
+    if (!no_read)
+        c->heard_ms = s->now.mono_ms; /* while we did not read, its silence did not count */
+    link_read(c->link, !no_read);
+}
+
+static size_t use(struct conn *c, struct span in)
+{
+    return c->kind == CONN_HTTP ? http_conn_run(c, in) : mqtt_conn_run(c, in);
+}
+
+/* It belongs to another shard: from here on this one does not know it. */
+static void depart(struct conn *c)
+{
+    if (!c->moving)
+        return;
+    leave(c);
+    link_move(c->link, c->target);
+}
+
+void conn_run(struct conn *c)
+{
+    size_t used = may_run(c) ? use(c, buf_span(&c->in)) : 0;
+    if (c->ended)
+        return;
+    if (used == c->in.len)
+        buf_fini(&c->in);
+    else
+        buf_consume(&c->in, used);
+    if (used && c->in.len && may_run(c))
+        conn_ready(c);
+    set_reading(c);
+    depart(c);
+}
+
+static void feed_websocket(struct conn *c, struct span bytes)
+{
+    struct shard *s = c->shard;
+    buf_clear(&s->wire);
+    enum status st = ws_feed(&c->ws, bytes, &c->in, &s->wire);
+    send_bytes(c, buf_span(&s->wire));
+    conn_run(c);
+    if (st != OK && !c->ended)
+        conn_end(c, st, "WebSocket");
+}
+
+void conn_bytes(struct link *l, struct span bytes)
+{
+    struct conn *c = l->owner;
+    struct shard *s = c->shard;
+    if (c->ended)
+        return;
+    shard_now(s);
+    COUNT_UP(s->totals.bytes_in, bytes.len);
+    c->heard_ms = s->now.mono_ms;
+    if (c->kind == CONN_WEBSOCKET) {
+        feed_websocket(c, bytes);
+        return;
+    }
+    /* The common case, whole packets and nothing left over, copies nothing. */
+    size_t used = 0;
+    if (c->in.len == 0 && may_run(c))
+        used = use(c, bytes);
+    if (c->ended)
+        return;
+    if (c->kind == CONN_WEBSOCKET) { /* it was upgraded: what follows are frames */
+        feed_websocket(c, span_skip(bytes, used));
+        return;
+    }
+    buf_put(&c->in, span_skip(bytes, used));
+    if (c->in.len && (used || c->in.len > bytes.len))
+        conn_ready(c);
+    set_reading(c);
+    depart(c);
+}
+
+void conn_drained(struct link *l)
+{
+    (void)l; /* output is bounded by judge_reader; nothing waits for room */
+}
+
+/* ---- deadlines ---- */
+
+static bool mqtt_is_late(const struct conn *c, struct now now)
+{
+    if (c->mqtt.state != M_OPEN)
+        return now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
+    return !c->no_read && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
+}
+
+static bool http_is_late(struct conn *c, struct now now)
+{
+    enum http_phase phase = http_phase(&c->http);
+    if (phase != c->phase) {
+        c->phase = phase;
+        c->phase_ms = now.mono_ms;
+    }
+    int64_t since = now.mono_ms - c->phase_ms;
+    switch (phase) {
+    case HTTP_PHASE_IDLE:
+        return now.mono_ms - c->heard_ms > REST_IDLE_MS && !c->calling;
+    case HTTP_PHASE_HEAD:
+        return since > REST_HEADERS_MS;
+    case HTTP_PHASE_BODY:
+        return since > REST_BODY_MS;
+    case HTTP_PHASE_REQUEST:
+    case HTTP_PHASE_REFUSED:
+        return false;
+    }
+    return false;
+}
+
+static void check(struct conn *c)
+{
+    struct shard *s = c->shard;
+    if (c->ended || c->moving)
+        return;
+    if (c->kind == CONN_HTTP ? http_is_late(c, s->now) : mqtt_is_late(c, s->now)) {
+        conn_end(c, TIMED_OUT, NULL);
+        return;
+    }
+    int64_t grace_s = s->cluster->token_grace_s;
+    if (c->who && c->expiry_s < INT64_MAX / 1000 - grace_s &&
+        s->now.wall_ms > (c->expiry_s + grace_s) * 1000) {
+        conn_end(c, TOKEN_EXPIRED, NULL);
+        return;
+    }
+    set_reading(c);
+}
+
+/* A quarter of the table each turn; turns come at least every 50 ms. */
+void conn_sweep(struct shard *s)
+{
+    uint32_t n = s->conn_room / 4 + 1;
+    for (uint32_t i = 0; i < n && s->conn_room; i++) {
+        s->sweep_at = (s->sweep_at + 1) % s->conn_room;
+        if (s->conns[s->sweep_at])
+            check(s->conns[s->sweep_at]);
+    }
+}

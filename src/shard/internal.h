@@ -1,0 +1,124 @@
+/* internal.h — what the files of shard/ share: connections, output that waits, running calls. */
+#ifndef SHARD_INTERNAL_H
+#define SHARD_INTERNAL_H
+
+#include "session/mqtt_session.h"
+#include "shard/shard.h"
+#include "wire/websocket.h"
+
+enum {
+    OPS_A_TURN = 16,             /* of one connection, then the next */
+    UNANSWERED_MAX = 16,         /* replies held; then its socket is not read */
+    UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read what it is sent is closed */
+    ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
+    ARENA_KEEP = 1 << 20,
+};
+
+enum conn_kind { CONN_MQTT, CONN_HTTP, CONN_WEBSOCKET };
+
+/* Output that waits: bytes up to `end` may leave when `batch` is durable. */
+struct mark {
+    uint64_t batch;
+    size_t end;
+    unsigned replies;
+};
+
+struct conn {
+    uint64_t id; /* slot and generation: names it across ticks and threads */
+    struct shard *shard;
+    struct link *link;
+    struct list ready, held;
+    enum conn_kind kind;
+    bool parked;      /* something it reads is being loaded */
+    bool moving;      /* on its way to another shard */
+    bool ended;       /* nothing is read any more */
+    bool no_read;     /* reading is off */
+    unsigned target;  /* where it moves */
+    bool finish;      /* close once what is held has left */
+    int64_t heard_ms; /* mono, last bytes */
+    int64_t phase_ms; /* mono, when the HTTP phase began */
+    struct buf in;    /* bytes not yet used; of a WebSocket, what was inside its frames */
+    /* Held output: */
+    struct buf bytes;
+    struct mark *marks;
+    unsigned mark_count, mark_room, replies;
+    /* MQTT: */
+    struct mqtt_session mqtt;
+    struct live *who, *device; /* once open; both stay in memory */
+    enum credential_method method;
+    uint64_t fingerprint;
+    int64_t expiry_s;
+    /* HTTP, then WebSocket: */
+    struct http http;
+    enum http_phase phase;
+    struct rest_head head;
+    bool head_known, calling;
+    bool put_off; /* a request waits for a turn with an empty arena */
+    struct ws ws;
+};
+
+/* ---- conn.c: life and output ---- */
+
+struct conn *conn_find(const struct shard *s, uint64_t id);
+void conn_open(void *shard, struct link *l);
+void conn_moved(void *shard, struct link *l);
+void conn_bytes(struct link *l, struct span bytes);
+void conn_drained(struct link *l);
+void conn_closed(struct link *l, enum status why);
+/* End it: flush when nothing waits, forget its identity; `reason` may be NULL. Its memory lives on
+ * until conn_closed. */
+void conn_end(struct conn *c, enum status why, const char *reason);
+/* Close once what is held has left (an HTTP answer that ends the connection). */
+void conn_finish(struct conn *c);
+/* Queue output that shows batch `batch` (0: nothing that is not durable). */
+void conn_out(struct conn *c, struct span bytes, uint64_t batch, unsigned replies);
+/* Output that may pass what is held. */
+void conn_out_now(struct conn *c, struct span bytes);
+/* Let leave what batch `durable` frees. */
+void conn_release(struct conn *c, uint64_t durable);
+/* Read on from c->in on this or the next turn. */
+void conn_ready(struct conn *c);
+void conn_run(struct conn *c);
+void conn_sweep(struct shard *s);
+
+/* ---- mqtt_conn.c ---- */
+/* Use bytes of `in`, at most OPS_A_TURN packets; returns how many bytes were used. */
+size_t mqtt_conn_run(struct conn *c, struct span in);
+void mqtt_conn_end(struct conn *c);
+
+/* ---- http_conn.c ---- */
+size_t http_conn_run(struct conn *c, struct span in);
+void http_conn_answer(struct shard *s, struct call *call);
+
+/* ---- gather.c: calls that ask several shards ---- */
+void gather_bulk(struct conn *c);
+void gather_list(struct conn *c);
+/* A part has come back. */
+void gather_answer(struct shard *s, struct call *call);
+/* The owner's part of a list: a partition a turn; true when the last is done. */
+bool gather_list_part(struct shard *s, struct call *call);
+
+/* ---- metrics.c ---- */
+void metrics_put(struct buf *b, const struct cluster *cluster);
+void metrics_put_ready(struct buf *b, const struct cluster *cluster);
+void totals_publish(struct shard *s);
+
+/* ---- shard.c ---- */
+
+enum ensured { ENSURED, ENSURE_WAITS, ENSURE_FAILED };
+/* Make sure that all `op` reads is in memory. ENSURE_WAITS: `conn` or `call` (one of them NULL) is
+ * taken up again when it is. */
+enum ensured shard_ensure(struct shard *s, const struct op *op, struct conn *conn,
+                          struct call *call);
+/* Apply, and hand on the effects. */
+void shard_apply(struct shard *s, const struct op *op, struct outcome *out);
+void shard_now(struct shard *s);
+void shard_log(struct shard *s, enum log_level level, const char *msg, const struct conn *c,
+               const char *why, const char *reason);
+
+#define COUNT_UP(counter, by)                                                            \
+    atomic_store_explicit(&(counter),                                                    \
+                          atomic_load_explicit(&(counter), memory_order_relaxed) + (by), \
+                          memory_order_relaxed)
+
+#endif
