@@ -85,7 +85,8 @@ static void answer_own(struct conn *c, enum route_id route)
         type = SPAN("text/plain; version=0.0.4");
         break;
     case ROUTE_CA:
-        buf_put(&body, cluster->ca_pem);
+        if (cluster->put_ca)
+            cluster->put_ca(cluster->ctx, &body);
         type = SPAN("application/x-pem-file");
         break;
     case ROUTE_STATISTICS_DEVICES:

@@ -32,7 +32,6 @@ struct cluster {
     struct hub_config hub;
     int64_t token_grace_s; /* how long a connection outlives its token */
     bool async;            /* replies leave before the sync; said in /readyz and /metrics */
-    struct span ca_pem;    /* what GET /.well-known/twinhub-ca.pem answers */
     enum log_level log_level;
     bool log_json;
     size_t arena_size;  /* of each shard; 0: the default */
@@ -42,6 +41,7 @@ struct cluster {
     struct now (*clock)(void *ctx);
     void (*wake)(void *ctx, unsigned shard); /* from any thread: a turn of that shard soon */
     void (*log)(void *ctx, struct span line);
+    void (*put_ca)(void *ctx, struct buf *out); /* /.well-known/twinhub-ca.pem; any thread */
     void (*fatal)(void *ctx, enum status st);
     void (*stopped)(void *ctx, unsigned shard);   /* after shard_stop: nothing is left to do */
     size_t (*pending)(void *ctx, unsigned shard); /* bytes its store has not written; may be NULL */
