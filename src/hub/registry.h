@@ -36,7 +36,9 @@ struct bulk_entry {
 /* Check the whole call: an array (BAD_ARGUMENT), at most 100 (TOO_MANY_DEVICES), no id twice
  * (DUPLICATE_DEVICE). */
 MUST_USE enum status bulk_check(struct doc_node array);
-void bulk_entry(struct doc_node entry, struct bulk_entry *out);
+/* Who is meant: *out is filled, as sent. BAD_ARGUMENT when the ids are missing, of a wrong type or
+ * not valid: then the entry is an error and makes no operation. */
+MUST_USE enum status bulk_entry(struct doc_node entry, struct bulk_entry *out);
 /* One element of "errors"; the caller puts commas, brackets and the frame. */
 void bulk_put_error(struct buf *b, const struct bulk_entry *entry, enum status st, struct span why);
 

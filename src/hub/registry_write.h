@@ -12,6 +12,14 @@
 
 #include "hub/identity_request.h"
 
+/* The reply tells of this identity, be it that there is none: it waits until that is durable. */
+static inline void registry_depend(const struct hub *h, const struct live *l, struct outcome *out)
+{
+    uint64_t batch = hub_depends(h, l);
+    if (batch > out->depends)
+        out->depends = batch;
+}
+
 /* NO_DEVICE or NO_MODULE, as who is; the text names what is missing. */
 enum status registry_refuse_missing(const struct live *device, const struct live *who,
                                     const struct turn *turn, struct outcome *out);
@@ -47,8 +55,7 @@ void registry_update(struct hub *h, struct live *who, const struct identity_requ
                      const struct turn *turn, struct outcome *out);
 
 /* `who` exists and goes; a device with all its modules, theirs first. */
-void registry_remove(struct hub *h, struct live *who, const struct turn *turn,
-                     struct outcome *out);
+void registry_remove(struct hub *h, struct live *who, const struct turn *turn, struct outcome *out);
 
 /* The modules of a device, ordered by id: *out is an array in the arena. */
 size_t registry_children(const struct live *device, const struct turn *turn, struct live ***out);
