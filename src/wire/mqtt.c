@@ -412,7 +412,8 @@ void mqtt_connect_encode(struct buf *b, const struct mqtt_connect *c)
 void mqtt_subscribe_encode(struct buf *b, uint16_t packet_id, const struct mqtt_filter *filters,
                            size_t count)
 {
-    CHECK(packet_id && count);
+    CHECK(packet_id);
+    CHECK(count);
     size_t len = 2;
     for (size_t i = 0; i < count; i++)
         len += 2 + filters[i].filter.len + 1;
@@ -427,7 +428,8 @@ void mqtt_subscribe_encode(struct buf *b, uint16_t packet_id, const struct mqtt_
 void mqtt_unsubscribe_encode(struct buf *b, uint16_t packet_id, const struct mqtt_filter *filters,
                              size_t count)
 {
-    CHECK(packet_id && count);
+    CHECK(packet_id);
+    CHECK(count);
     size_t len = 2;
     for (size_t i = 0; i < count; i++)
         len += 2 + filters[i].filter.len;

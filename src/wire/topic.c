@@ -93,6 +93,7 @@ static struct topic parse_response(struct span rest)
 /* Cut {device}[/modules/{module}] and the slash after it off the front of *s. */
 static bool take_identity(struct span *s, struct span device, struct span module)
 {
+    CHECK(device.len);
     struct span rest = *s;
     if (!take(&rest, device))
         return false;
@@ -217,6 +218,7 @@ static struct pattern identity_pattern(struct span device, struct span module)
 
 unsigned topic_filter_matches(struct span filter, struct span device, struct span module)
 {
+    CHECK(device.len);
     unsigned found = 0;
     for (size_t i = 0; i < COUNT(shared_patterns); i++)
         if (filter_meets(filter, &shared_patterns[i].pattern))

@@ -1,8 +1,8 @@
 /* topic.h — the hub's MQTT topics: what a device publishes, subscribes to and is sent.
  *
- * A connection has one identity: a device, or a module of a device (`module` empty for a device).
- * Ids may contain `+`, `#`, `?`, `$` and `%`, so an id in a topic or filter is compared literally
- * before any wildcard or query is looked for.
+ * A connection has one identity: a device, or a module of a device (`module` empty for a device,
+ * `device` never empty). Ids may contain `+`, `#`, `?`, `$` and `%`, so an id in a topic or filter
+ * is compared literally before any wildcard or query is looked for.
  *
  * Pure: no I/O, no clock, no allocation but in the builders' buffers.
  *
