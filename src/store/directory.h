@@ -1,6 +1,6 @@
 /* directory.h — the data directory: whose it is, what format it has, and the one lock.
  *
- *   DIR/twinhub.hdr   the header; written last, so it stands for a whole directory
+ *   DIR/twinhub.hdr   the header (header.h); written last, so it stands for a whole directory
  *   DIR/master.key    32 random bytes, mode 0600
  *   DIR/lock          held (flock) by the one process that uses the directory
  *   DIR/base.mdb      the base (lmdb_file.h)
@@ -22,22 +22,16 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "store/header.h"
 
-enum {
-    DIRECTORY_FORMAT = 1,
-    DIRECTORY_HEADER = 128,   /* bytes; keeps its size, magic, format and checksum for ever */
-    DIRECTORY_PARTITIONS = 32 /* unless asked for another number when it is made */
-};
+enum { DIRECTORY_PARTITIONS = 32 /* unless asked for another number when it is made */ };
 
 struct directory {
     char *path;
     int dir_fd, lock_fd; /* -1: not open */
     bool fresh;          /* has no header yet: directory_finish writes it */
-    uint32_t partitions;
-    uint64_t features; /* bits; none is defined yet */
-    uint64_t epoch;    /* raised by a restore */
-    uint8_t hub_id[16];
-    uint8_t master_key[32];
+    struct header header;
+    uint8_t master_key[SEAL_KEY];
 };
 
 /* Opens and locks `path`, making it (mode 0700, not its parents) when it is missing. `partitions`
@@ -47,9 +41,13 @@ MUST_USE enum status directory_open(struct directory *d, const char *path, uint3
 
 /* Makes a fresh directory whole: what was written into it is durable before the header is. Does
  * nothing to one that is not fresh. */
-MUST_USE enum status directory_finish(struct directory *d, struct random random, struct buf *why);
+MUST_USE enum status directory_finish(struct directory *d, struct buf *why);
 
 /* Releases the lock. */
 void directory_close(struct directory *d);
+
+/* "<what> DIR/<name>: <the system's reason>" in `why`, and the status for this errno. */
+enum status directory_refuse(const struct directory *d, const char *what, const char *name,
+                             int error, struct buf *why);
 
 #endif

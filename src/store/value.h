@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "store/store.h"
 
-enum { VALUE_FORMAT = 1, VALUE_HEADER = 24, VALUE_COUNTS = 32 };
+enum { VALUE_FORMAT = 1, VALUE_HEADER = 24, VALUE_COUNTS = 32, VALUE_MAX = 64 << 20 };
 
 struct value {
     struct span body, sealed;

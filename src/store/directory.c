@@ -1,0 +1,251 @@
+#include "store/directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store.h"
+
+static const char header_name[] = "twinhub.hdr", key_name[] = "master.key", lock_name[] = "lock";
+
+enum status directory_refuse(const struct directory *d, const char *what, const char *name,
+                             int error, struct buf *why)
+{
+    buf_printf(why, "cannot %s %s%s%s: %s", what, d->path, *name ? "/" : "", name, strerror(error));
+    return error == ENOSPC || error == EDQUOT ? STORAGE_FULL : UNAVAILABLE;
+}
+
+/* -- small files, whole -- */
+
+/* At most `room` bytes from the start. */
+static enum status read_small(const struct directory *d, const char *name, int fd, uint8_t *out,
+                              size_t room, size_t *len, struct buf *why)
+{
+    ssize_t n = pread(fd, out, room, 0);
+    if (n < 0)
+        return directory_refuse(d, "read", name, errno, why);
+    *len = (size_t)n;
+    return OK;
+}
+
+/* Written beside, synced, then renamed: there is never a part of it under its name. The rename is
+ * durable after the next sync of the directory. */
+static enum status write_small(const struct directory *d, const char *name, struct span bytes,
+                               struct buf *why)
+{
+    char beside[32];
+    snprintf(beside, sizeof(beside), "%s.new", name);
+    if (unlinkat(d->dir_fd, beside, 0) < 0 && errno != ENOENT)
+        return directory_refuse(d, "remove", beside, errno, why);
+    int fd = openat(d->dir_fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return directory_refuse(d, "create", beside, errno, why);
+    ssize_t n = write(fd, bytes.data, bytes.len);
+    int error = n < 0 ? errno : (size_t)n < bytes.len ? ENOSPC : 0;
+    if (!error && fsync(fd) < 0)
+        error = errno;
+    close(fd);
+    if (!error && renameat(d->dir_fd, beside, d->dir_fd, name) < 0)
+        error = errno;
+    return error ? directory_refuse(d, "write", name, error, why) : OK;
+}
+
+/* -- the steps of opening, in order -- */
+
+static enum status sync_parent(const struct directory *d, struct buf *why)
+{
+    int parent = openat(d->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = parent >= 0 && fsync(parent) == 0;
+    int error = errno;
+    if (parent >= 0)
+        close(parent);
+    return synced ? OK : directory_refuse(d, "sync the parent of", "", error, why);
+}
+
+static enum status open_path(struct directory *d, struct buf *why)
+{
+    if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
+        return directory_refuse(d, "create the data directory", "", errno, why);
+    d->dir_fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->dir_fd < 0)
+        return directory_refuse(d, "open the data directory", "", errno, why);
+    return OK;
+}
+
+static enum status take_lock(struct directory *d, struct buf *why)
+{
+    d->lock_fd = openat(d->dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock_fd < 0)
+        return directory_refuse(d, "open", lock_name, errno, why);
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return directory_refuse(d, "lock", lock_name, errno, why);
+        buf_printf(why,
+                   "the data directory %s is in use by another hub; stop that one, or choose "
+                   "another directory",
+                   d->path);
+        return UNAVAILABLE;
+    }
+    return OK;
+}
+
+static enum status read_header(struct directory *d, struct buf *why)
+{
+    int fd = openat(d->dir_fd, header_name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        d->fresh = true;
+        return OK;
+    }
+    if (fd < 0)
+        return directory_refuse(d, "open", header_name, errno, why);
+    uint8_t bytes[HEADER_BYTES + 1]; /* one more, to see that there is no more */
+    size_t len = 0;
+    enum status st = read_small(d, header_name, fd, bytes, sizeof(bytes), &len, why);
+    close(fd);
+    TRY(st);
+    buf_printf(why, "%s/%s ", d->path, header_name);
+    TRY(header_decode(span_of(bytes, len), &d->header, why));
+    buf_clear(why);
+    return OK;
+}
+
+/* Whoever can read the key can read every secret, so a key that others may read is refused. */
+static enum status read_key(struct directory *d, int fd, struct buf *why)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return directory_refuse(d, "read", key_name, errno, why);
+    if (st.st_mode & 077) {
+        buf_printf(why, "%s/%s may be used by others (mode %04o); run: chmod 600 %s/%s", d->path,
+                   key_name, (unsigned)st.st_mode & 07777, d->path, key_name);
+        return BAD_ARGUMENT;
+    }
+    uint8_t bytes[SEAL_KEY + 1];
+    size_t len = 0;
+    TRY(read_small(d, key_name, fd, bytes, sizeof(bytes), &len, why));
+    memcpy(d->master_key, bytes, SEAL_KEY);
+    explicit_bzero(bytes, sizeof(bytes));
+    if (len != SEAL_KEY) {
+        buf_printf(why, "%s/%s is not %d bytes long; restore it from a backup", d->path, key_name,
+                   SEAL_KEY);
+        return DAMAGED;
+    }
+    return OK;
+}
+
+static enum status get_key(struct directory *d, struct random random, struct buf *why)
+{
+    int fd = openat(d->dir_fd, key_name, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        enum status st = read_key(d, fd, why);
+        close(fd);
+        return st;
+    }
+    if (errno != ENOENT)
+        return directory_refuse(d, "open", key_name, errno, why);
+    if (!d->fresh) {
+        buf_printf(why,
+                   "%s/%s is missing, and without it no key of any device can be read; restore it "
+                   "from a backup",
+                   d->path, key_name);
+        return DAMAGED;
+    }
+    random_fill(random, d->master_key, sizeof(d->master_key));
+    return write_small(d, key_name, span_of(d->master_key, sizeof(d->master_key)), why);
+}
+
+static enum status check_key(const struct directory *d, struct buf *why)
+{
+    struct seal *seal = seal_create(d->master_key);
+    uint8_t nothing[1];
+    enum status st = seal_open(seal, span_of(d->header.hub_id, sizeof(d->header.hub_id)),
+                               span_of(d->header.key_check, SEAL_EXTRA), nothing);
+    seal_destroy(seal);
+    if (st != OK)
+        buf_printf(why, "%s/%s is not the key of this data directory; restore the right one",
+                   d->path, key_name);
+    return st;
+}
+
+static enum status settle(struct directory *d, uint32_t partitions, struct random random,
+                          struct buf *why)
+{
+    if (!d->fresh) {
+        if (partitions && partitions != d->header.partitions) {
+            buf_printf(why,
+                       "%s has %u partitions, a number fixed when it was made, not %u; start "
+                       "without --partitions",
+                       d->path, d->header.partitions, partitions);
+            return BAD_ARGUMENT;
+        }
+        return check_key(d, why);
+    }
+    if (partitions > STORE_PARTITIONS_MAX) {
+        buf_printf(why, "%u partitions are more than %d", partitions, STORE_PARTITIONS_MAX);
+        return BAD_ARGUMENT;
+    }
+    d->header.partitions = partitions ? partitions : DIRECTORY_PARTITIONS;
+    d->header.epoch = 1;
+    random_fill(random, d->header.hub_id, sizeof(d->header.hub_id));
+    struct seal *seal = seal_create(d->master_key);
+    seal_close(seal, random, span_of(d->header.hub_id, sizeof(d->header.hub_id)), span_of("", 0),
+               d->header.key_check);
+    seal_destroy(seal);
+    return OK;
+}
+
+static enum status open_all(struct directory *d, uint32_t partitions, struct random random,
+                            struct buf *why)
+{
+    TRY(open_path(d, why));
+    TRY(take_lock(d, why));
+    TRY(read_header(d, why));
+    TRY(get_key(d, random, why));
+    return settle(d, partitions, random, why);
+}
+
+enum status directory_open(struct directory *d, const char *path, uint32_t partitions,
+                           struct random random, struct buf *why)
+{
+    *d = (struct directory){.path = strdup(path), .dir_fd = -1, .lock_fd = -1};
+    if (!d->path)
+        check_no_memory();
+    enum status st = open_all(d, partitions, random, why);
+    if (st != OK)
+        directory_close(d);
+    return st;
+}
+
+enum status directory_finish(struct directory *d, struct buf *why)
+{
+    if (!d->fresh)
+        return OK;
+    /* The header stands for the rest, so the rest comes first. */
+    if (fsync(d->dir_fd) < 0)
+        return directory_refuse(d, "sync", "", errno, why);
+    uint8_t bytes[HEADER_BYTES];
+    header_encode(&d->header, bytes);
+    TRY(write_small(d, header_name, span_of(bytes, sizeof(bytes)), why));
+    if (fsync(d->dir_fd) < 0)
+        return directory_refuse(d, "sync", "", errno, why);
+    TRY(sync_parent(d, why));
+    d->fresh = false;
+    return OK;
+}
+
+void directory_close(struct directory *d)
+{
+    if (!d->path)
+        return;
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    if (d->dir_fd >= 0)
+        close(d->dir_fd);
+    explicit_bzero(d->master_key, sizeof(d->master_key));
+    free(d->path);
+    *d = (struct directory){.dir_fd = -1, .lock_fd = -1};
+}

@@ -1,0 +1,51 @@
+/* lmdb_file.h — the base: one LMDB file in the data directory.
+ *
+ * A new one is made under another name, synced and renamed, because LMDB does not sync the first
+ * pages of a file it makes. An empty file in place of a base is refused, because LMDB would begin a
+ * new one.
+ *
+ * Units    bytes
+ * Memory   the caller's struct
+ * Threads  opened and closed by one; read by any number of lmdb_reader, written by one lmdb_writer
+ * Errors   a status with `why` for a person, as in directory.h
+ * Source   LMDB 0.9.24, lmdb.h; design 4
+ */
+#ifndef STORE_LMDB_FILE_H
+#define STORE_LMDB_FILE_H
+
+#include <lmdb.h>
+
+#include "base/buf.h"
+#include "store/directory.h"
+
+struct lmdb_file {
+    MDB_env *env; /* NULL: not open */
+    MDB_dbi dbi;
+};
+
+/* Opens the directory's base; makes it when the directory is fresh. A base that is missing or too
+ * short, and a fresh directory whose base holds records (its header is lost), are DAMAGED. */
+MUST_USE enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d,
+                                    size_t map_bytes, bool async, struct buf *why);
+void lmdb_file_close(struct lmdb_file *f);
+
+/* What a code of LMDB's (or the system's) means for the file: STORAGE_FULL, DAMAGED, or
+ * UNAVAILABLE for everything else; OK for 0. */
+enum status lmdb_status(int error);
+
+/* LMDB's spans; it does not write through the ones it is given. */
+static inline MDB_val lmdb_val(struct span s)
+{
+    union {
+        const void *from;
+        void *to;
+    } cast = {.from = s.data};
+    return (MDB_val){s.len, cast.to};
+}
+
+static inline struct span lmdb_span(const MDB_val *v)
+{
+    return span_of(v->mv_data, v->mv_size);
+}
+
+#endif

@@ -1,0 +1,127 @@
+#include "store/table.h"
+
+#include <stdlib.h>
+
+void table_init(struct table *t, struct hash_key hash_key)
+{
+    *t = (struct table){.hash_key = hash_key};
+}
+
+static void free_row(struct table_row *row)
+{
+    record_unref(row->record);
+    free(row);
+}
+
+void table_fini(struct table *t)
+{
+    for (struct table_row *row = t->first[0], *next; row; row = next) {
+        next = row->next[0];
+        free_row(row);
+    }
+    map_fini(&t->map);
+    *t = (struct table){0};
+}
+
+static bool key_equal(const struct map_node *node, const void *key)
+{
+    const struct table_row *row = (const struct table_row *)(const void *)node;
+    return span_eq(table_key(row), *(const struct span *)key);
+}
+_Static_assert(offsetof(struct table_row, node) == 0, "a row's node is its address");
+
+static struct table_row *find(const struct table *t, uint64_t hash, struct span key)
+{
+    return (struct table_row *)(void *)map_find(&t->map, hash, key_equal, &key);
+}
+
+struct table_row *table_find(const struct table *t, struct span key)
+{
+    return t->map.count ? find(t, hash_keyed(t->hash_key, key), key) : NULL;
+}
+
+/* For each level the last row whose key is below `key` (or equal to it, with `equal`); NULL stands
+ * for the table's own first pointers. */
+static void path_to(const struct table *t, struct span key, bool equal,
+                    struct table_row *path[TABLE_LEVELS])
+{
+    struct table_row *at = NULL;
+    for (int level = TABLE_LEVELS - 1; level >= 0; level--) {
+        struct table_row *next = at ? at->next[level] : t->first[level];
+        while (next && span_compare(table_key(next), key) < equal) {
+            at = next;
+            next = at->next[level];
+        }
+        path[level] = at;
+    }
+}
+
+static struct table_row **link_of(struct table *t, struct table_row *row, int level)
+{
+    return row ? &row->next[level] : &t->first[level];
+}
+
+/* A quarter of the rows reach level 2, a sixteenth level 3, … */
+static uint8_t levels_of(uint64_t hash)
+{
+    int levels = 1;
+    for (hash >>= 32; levels < TABLE_LEVELS && (hash & 3) == 0; hash >>= 2)
+        levels++;
+    return (uint8_t)levels;
+}
+
+struct table_row *table_get(struct table *t, struct span key)
+{
+    uint64_t hash = hash_keyed(t->hash_key, key);
+    struct table_row *row = find(t, hash, key);
+    if (row)
+        return row;
+
+    uint8_t levels = levels_of(hash);
+    CHECK(key.len <= UINT16_MAX);
+    row = malloc(sizeof(*row) + levels * sizeof(row->next[0]) + key.len);
+    if (!row)
+        check_no_memory();
+    *row = (struct table_row){.key_len = (uint16_t)key.len, .levels = levels};
+    if (key.len)
+        memcpy(&row->next[levels], key.data, key.len);
+    map_add(&t->map, hash, &row->node);
+
+    struct table_row *path[TABLE_LEVELS];
+    path_to(t, key, false, path);
+    for (int level = 0; level < levels; level++) {
+        struct table_row **link = link_of(t, path[level], level);
+        row->next[level] = *link;
+        *link = row;
+    }
+    t->changes++;
+    return row;
+}
+
+void table_set(struct table_row *row, struct record *record)
+{
+    struct record *old = row->record;
+    row->record = record ? record_ref(record) : NULL;
+    record_unref(old);
+}
+
+void table_remove(struct table *t, struct table_row *row)
+{
+    struct table_row *path[TABLE_LEVELS];
+    path_to(t, table_key(row), false, path);
+    for (int level = 0; level < row->levels; level++) {
+        struct table_row **link = link_of(t, path[level], level);
+        CHECK(*link == row);
+        *link = row->next[level];
+    }
+    map_remove(&t->map, &row->node);
+    t->changes++;
+    free_row(row);
+}
+
+struct table_row *table_after(const struct table *t, struct span key)
+{
+    struct table_row *path[TABLE_LEVELS];
+    path_to(t, key, true, path);
+    return path[0] ? path[0]->next[0] : t->first[0];
+}

@@ -1,0 +1,85 @@
+#include "store/store_fixture.h"
+
+#include "store/table.h"
+
+enum { KEYS = 500 };
+
+static char names[KEYS][8]; /* in key order */
+
+static struct span name(size_t i)
+{
+    return span_text(names[i]);
+}
+
+/* Every row is found by its key, and walking gives exactly the present keys in order. */
+static void check_all(const struct table *t, struct record *const *model)
+{
+    size_t count = 0;
+    struct table_row *row = t->first[0];
+    for (size_t i = 0; i < KEYS; i++) {
+        struct table_row *found = table_find(t, name(i));
+        EXPECT_EQ(found != NULL, model[i] != NULL);
+        if (!model[i])
+            continue;
+        EXPECT(found == row);
+        EXPECT(found->record == model[i]);
+        EXPECT_SPAN(table_key(found), name(i));
+        row = row->next[0];
+        count++;
+    }
+    EXPECT(row == NULL);
+    EXPECT_EQ(t->map.count, count);
+}
+
+TEST(a_table_agrees_with_a_sorted_array_after_any_changes)
+{
+    static struct record *model[KEYS];
+    uint64_t seed = 5;
+    struct table t;
+    table_init(&t, (struct hash_key){1, 2});
+    EXPECT(table_find(&t, SPAN("x")) == NULL);
+    for (size_t i = 0; i < KEYS; i++)
+        snprintf(names[i], sizeof(names[i]), "k%03zu", i);
+    for (int step = 0; step < 5000; step++) {
+        size_t i = test_random(&seed) % KEYS;
+        uint64_t changes = t.changes;
+        if (test_random(&seed) % 3) {
+            struct record *r = record_create(0, 0);
+            bool added = !model[i];
+            table_set(table_get(&t, name(i)), r);
+            model[i] = r;
+            record_unref(r);
+            EXPECT_EQ(t.changes, changes + added);
+        } else if (model[i]) {
+            table_remove(&t, table_find(&t, name(i)));
+            model[i] = NULL;
+            EXPECT_EQ(t.changes, changes + 1);
+        }
+        if (step % 500 == 0)
+            check_all(&t, model);
+        size_t next = i + 1;
+        while (next < KEYS && !model[next])
+            next++;
+        struct table_row *after = table_after(&t, name(i));
+        EXPECT(next == KEYS ? !after : after && span_eq(table_key(after), name(next)));
+    }
+    check_all(&t, model);
+    table_fini(&t);
+}
+
+TEST(the_upper_levels_hold_a_share_of_the_rows)
+{
+    struct table t;
+    table_init(&t, (struct hash_key){3, 4});
+    for (uint32_t i = 0; i < 4096; i++)
+        table_get(&t, span_of(&i, sizeof(i)));
+    size_t second = 0;
+    for (struct table_row *row = t.first[1]; row; row = row->next[1])
+        second++;
+    EXPECT(second > 4096 / 4 * 3 / 4 && second < 4096 / 4 * 5 / 4);
+    EXPECT(t.first[4] != NULL);
+    table_fini(&t);
+}
+
+TEST_MAIN(RUN(a_table_agrees_with_a_sorted_array_after_any_changes),
+          RUN(the_upper_levels_hold_a_share_of_the_rows))
