@@ -1,0 +1,37 @@
+#include "hub/hub_record.h"
+
+/* The head of change.c: format, kind, flags, device length, module length, zero, features u16,
+ * partition u32, seq, generation, time, three counters. What a hub record has not is zero. */
+enum { FORMAT = 1, HEAD = 60, AT_MODULE_LEN = 4, AT_SEQ = 12, AT_TIME = 28 };
+
+void hub_record_change(struct span kind, const struct record *after, uint64_t seq, int64_t time_ms,
+                       struct buf *effect, struct buf *secret)
+{
+    uint8_t head[HEAD] = {[0] = FORMAT, [1] = CHANGE_HUB, [AT_MODULE_LEN] = (uint8_t)kind.len};
+    CHECK(kind.len > 0);
+    CHECK(kind.len <= UINT8_MAX);
+    store_u64le(head + AT_SEQ, seq);
+    store_u64le(head + AT_TIME, (uint64_t)time_ms);
+    buf_put(effect, span_of(head, sizeof(head)));
+    buf_put(effect, kind);
+    buf_put(effect, record_body(after));
+    buf_put(secret, record_secret(after));
+}
+
+enum status hub_record_apply(struct span effect, struct span secret, struct span *kind,
+                             struct record **record)
+{
+    if (effect.len < HEAD || effect.data[0] != FORMAT || effect.data[1] != CHANGE_HUB)
+        return DAMAGED;
+    size_t kind_len = effect.data[AT_MODULE_LEN];
+    if (kind_len == 0 || effect.len - HEAD < kind_len)
+        return DAMAGED;
+    struct span body = span_skip(effect, HEAD + kind_len);
+    *kind = span_of(effect.data + HEAD, kind_len);
+    *record = record_create(body.len, secret.len);
+    if (body.len)
+        memcpy((*record)->bytes, body.data, body.len);
+    if (secret.len)
+        memcpy((*record)->bytes + body.len, secret.data, secret.len);
+    return OK;
+}
