@@ -48,15 +48,15 @@ static void save(struct store *store, struct boot *boot, struct now now)
     struct record *record = record_create(body.len, secret.len);
     memcpy(record->bytes, body.data, body.len);
     memcpy(record->bytes + body.len, secret.data, secret.len);
-    struct store_partition *part = &store->parts[0];
-    part->seq++;
-    hub_record_change(key.module, record, part->seq, now.wall_ms, &effect, &effect_secret);
+    struct store_partition part = store->parts[0];
+    part.seq++;
+    hub_record_change(key.module, record, part.seq, now.wall_ms, &effect, &effect_secret);
     struct store_change change = {.key = key,
-                                  .seq = part->seq,
+                                  .seq = part.seq,
                                   .record = record,
                                   .effect = buf_span(&effect),
                                   .secret = buf_span(&effect_secret),
-                                  .part = *part};
+                                  .part = part};
     store_append(store, &change);
     store_commit(store, 1);
     while (boot->durable < 1 && boot->st == OK) {

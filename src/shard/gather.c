@@ -78,12 +78,14 @@ static void answer_bulk(struct shard *s, struct gather *g)
     answer(s, g, ROUTE_DEVICE_BULK, &body, failed);
 }
 
-static struct call *bulk_part(struct doc_node node, struct bulk_entry *entry)
+/* part->status is BAD_ARGUMENT when the entry names nobody: then it makes no operation. */
+static struct call *bulk_part(struct doc_node node)
 {
     struct call *part = call_create();
     struct buf text = {0};
+    struct bulk_entry kept, *entry = &kept;
     doc_put_value(&text, node);
-    bulk_entry(node, entry);
+    part->status = bulk_entry(node, entry);
     size_t at = 0;
     buf_reserve(&part->bytes,
                 entry->device.len + entry->module.len + entry->mode.len + text.len + 1);
@@ -131,15 +133,11 @@ void gather_bulk(struct conn *c)
     struct list refused;
     list_init(&refused);
     for (struct doc_node n = doc_first(array); n.at; n = doc_next(array, n), i++) {
-        struct bulk_entry entry;
-        struct call *part = bulk_part(n, &entry);
-        bool valid =
-            auth_id_is_valid(entry.device) && (!entry.module.len || auth_id_is_valid(entry.module));
-        if (valid) {
+        struct call *part = bulk_part(n);
+        if (part->status == OK) {
             send_part(s, g, part, i, shard_of(s->cluster, part->op.device));
             continue;
         }
-        part->status = BAD_ARGUMENT;
         part->gather = g;
         part->index = i;
         g->parts[i] = part;

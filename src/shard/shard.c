@@ -480,7 +480,12 @@ struct shard *shard_create(unsigned index, const struct cluster *cluster, struct
     s->store = store;
     s->random = random;
     arena_init(&s->arena, block, size);
-    hub_init(&s->hub, &cluster->hub, random, store->parts);
+    size_t parts_size = store->partitions * sizeof(*s->parts);
+    s->parts = malloc(parts_size); /* the keeper's are what it has been given; these run ahead */
+    if (!s->parts)
+        check_no_memory();
+    memcpy(s->parts, store->parts, parts_size);
+    hub_init(&s->hub, &cluster->hub, random, s->parts);
     list_init(&s->ready);
     list_init(&s->held);
     list_init(&s->calls);
@@ -515,6 +520,7 @@ void shard_destroy(struct shard *s)
     struct arena arena = s->arena;
     arena_fini(&s->arena);
     munmap(arena.base, arena.size);
+    free(s->parts);
     free(s->conns);
     free(s->generations);
     free(s->free_slots);

@@ -64,6 +64,7 @@ struct shard {
     const struct cluster *cluster;
     struct hub hub;
     struct store *store;
+    struct store_partition *parts; /* counts by partition */
     struct random random;
     struct arena arena;
     struct now now;

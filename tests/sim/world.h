@@ -1,0 +1,98 @@
+/* world.h — a hub without a machine: shards, mail, sessions and the memory store in one thread, on
+ * a simulated network, clock and random bytes. One seed decides everything.
+ *
+ * Transcripts drive it by hand; the simulator drives it at random.
+ *
+ * Memory   a world owns its wires; wire_drop frees one
+ * Threads  one
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "auth/policy.h"
+#include "shard/shard.h"
+#include "store/memory_store.h"
+
+enum { WORLD_SHARDS_MAX = 8 };
+
+struct world;
+
+/* The client's end of a connection. */
+struct wire {
+    struct link link; /* what the shard sees */
+    struct list all;
+    struct world *world;
+    unsigned shard;     /* where it is */
+    int moving_to;      /* -1: nowhere */
+    struct buf to_hub;  /* sent by the client, not yet delivered */
+    struct buf to_peer; /* what the hub sent; the client consumes it */
+    bool opened, reading;
+    bool closing;    /* by the hub */
+    bool gone;       /* the client hung up */
+    bool closed;     /* on_closed was called */
+    enum status why; /* of the close, as the hub was told */
+    bool deaf;       /* the client does not read: what is sent stays unsent */
+};
+
+struct world_options {
+    unsigned shards;
+    uint64_t seed;
+    bool manual_sync; /* durable only by world_sync */
+    bool chunks;      /* deliver bytes in pieces of random length */
+    int64_t wall_ms, mono_ms;
+    const struct doc_limits *limits; /* NULL: azure */
+    memory_append_fn *on_append;
+    void *on_append_owner;
+};
+
+struct world {
+    struct world_options options;
+    uint64_t seed;     /* of what the simulated network decides */
+    uint64_t hub_seed; /* of the hub's random bytes */
+    struct now now;
+    struct cluster cluster;
+    struct memory_env *env;
+    struct store *stores[WORLD_SHARDS_MAX];
+    struct shard *shards[WORLD_SHARDS_MAX];
+    bool woken[WORLD_SHARDS_MAX];
+    struct list wires;
+    struct policies policies;
+    struct span hosts[2];
+    struct buf log;
+    bool log_kept;
+    unsigned stopped;
+    enum status failed;
+};
+
+void world_start(struct world *w, const struct world_options *options);
+/* Every connection is cut; the store is kept for world_restart. */
+void world_stop(struct world *w);
+void world_restart(struct world *w);
+/* A power cut: what is not durable is gone; then start again. */
+void world_crash(struct world *w);
+void world_end(struct world *w);
+
+struct wire *wire_open(struct world *w, enum link_kind kind, unsigned shard);
+void wire_send(struct wire *wire, struct span bytes);
+void wire_hang_up(struct wire *wire); /* the client closes */
+void wire_drop(struct wire *wire);    /* hang up, settle, free */
+
+/* One step: deliver what is under way and give each shard a turn, in an order of the seed. */
+void world_step(struct world *w);
+/* Step until nothing moves any more. */
+void world_settle(struct world *w);
+/* Make what was committed durable (manual_sync). */
+void world_sync(struct world *w);
+/* Time passes; timers run. */
+void world_pass(struct world *w, int64_t ms);
+
+/* A policy's token for this hub, good for an hour. */
+void world_token(struct world *w, const char *policy, struct buf *out);
+/* One REST call over a wire of its own; the body of the answer goes to `body`. Returns the status.
+ */
+int world_rest(struct world *w, const char *method, const char *path, const char *headers,
+               struct span json, struct buf *body);
+
+#define WORLD_HOST "hub.example.test"
+
+#endif
