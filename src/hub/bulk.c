@@ -135,11 +135,11 @@ static bool has_twin(struct doc_node entry)
            is_given(doc_find_nocase(properties, SPAN("desired")));
 }
 
-/* A mode that demands an etag is not content with none. */
+/* None given, an empty one, matches nothing. */
 static enum status check_tag(struct span given, struct span current)
 {
     const struct op as_header = {.has_if_match = true, .if_match = given};
-    return given.len && hub_if_match(&as_header, current) ? OK : ETAG_MISMATCH;
+    return hub_if_match(&as_header, current) ? OK : ETAG_MISMATCH;
 }
 
 /* twinETag holds by itself wherever twin data overwrites a twin, but for updateTwin. */
@@ -157,12 +157,12 @@ static enum status check_tags(const struct bulk_mode *mode, struct doc_node entr
     return OK;
 }
 
-static enum status create(struct hub *h, struct live *device, struct live *who,
-                          struct doc_node entry, const struct turn *turn, struct outcome *out)
+static enum status create(struct hub *h, struct live *who, struct doc_node entry,
+                          const struct turn *turn, struct outcome *out)
 {
     struct identity_request req;
     TRY(identity_request_parse(entry, who, turn, out, &req));
-    return registry_create(h, device, who, &req, entry, turn, out);
+    return registry_create(h, who, &req, entry, turn, out);
 }
 
 /* All that can refuse comes before the first write that cannot. */
@@ -202,7 +202,7 @@ enum status registry_bulk(struct hub *h, struct live *device, struct live *who, 
     if (orphan || (!who->record && !mode->creates))
         return registry_refuse_missing(device, who, turn, out);
     if (!who->record)
-        return create(h, device, who, entry, turn, out);
+        return create(h, who, entry, turn, out);
     if (mode->exists == DEED_REFUSE)
         return registry_refuse_existing(h, who, turn, out);
     if (mode->exists != DEED_TWIN)

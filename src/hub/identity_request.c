@@ -111,30 +111,34 @@ static enum status check_thumbprint(const struct reader *r, struct span text)
                   "StringIsNotThumbprint: a thumbprint is 40 or 64 hexadecimal digits");
 }
 
-static enum status parse_auth(const struct reader *r, struct doc_node body, const struct live *who,
-                              struct identity_request *req)
+/* Everything that is there, whatever the type. */
+static enum status parse_material(const struct reader *r, struct doc_node auth,
+                                  struct identity_request *req)
 {
-    struct doc_node auth, keys, thumbprints;
-    TRY(member(r, body, "authentication", WANT_OBJECT, &auth));
+    struct doc_node keys, thumbprints;
     TRY(member(r, auth, "symmetricKey", WANT_OBJECT, &keys));
     TRY(text_member(r, keys, "primaryKey", &req->primary_key));
     TRY(text_member(r, keys, "secondaryKey", &req->secondary_key));
     TRY(member(r, auth, "x509Thumbprint", WANT_OBJECT, &thumbprints));
     TRY(text_member(r, thumbprints, "primaryThumbprint", &req->primary_thumbprint));
-    TRY(text_member(r, thumbprints, "secondaryThumbprint", &req->secondary_thumbprint));
+    return text_member(r, thumbprints, "secondaryThumbprint", &req->secondary_thumbprint);
+}
+
+/* Clients send the whole object back: what the type does not use is dropped unread. */
+static enum status parse_auth(const struct reader *r, struct doc_node body, const struct live *who,
+                              struct identity_request *req)
+{
+    struct doc_node auth;
+    TRY(member(r, body, "authentication", WANT_OBJECT, &auth));
+    TRY(parse_material(r, auth, req));
     TRY(parse_type(r, auth, who, req));
-    /* Clients send the whole object back: what the type does not use is dropped unread. */
-    if (req->auth == AUTH_SAS)
-        TRY(check_keys(r, req));
-    else
+    if (req->auth != AUTH_SAS)
         req->primary_key = req->secondary_key = (struct span){0};
-    if (req->auth == AUTH_SELF_SIGNED) {
-        TRY(check_thumbprint(r, req->primary_thumbprint));
-        TRY(check_thumbprint(r, req->secondary_thumbprint));
-    } else {
+    if (req->auth != AUTH_SELF_SIGNED)
         req->primary_thumbprint = req->secondary_thumbprint = (struct span){0};
-    }
-    return OK;
+    TRY(check_keys(r, req));
+    TRY(check_thumbprint(r, req->primary_thumbprint));
+    return check_thumbprint(r, req->secondary_thumbprint);
 }
 
 /* ---- the other members ---- */

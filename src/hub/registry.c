@@ -184,7 +184,7 @@ enum status registry_put(struct hub *h, struct live *device, struct live *who, c
         TRY(registry_check_update(who, &req, turn, out));
         registry_update(h, who, &req, turn, out);
     } else {
-        TRY(registry_create(h, device, who, &req, (struct doc_node){NULL}, turn, out));
+        TRY(registry_create(h, who, &req, (struct doc_node){NULL}, turn, out));
     }
     return answer(who, turn, out);
 }

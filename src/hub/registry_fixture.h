@@ -27,8 +27,8 @@ struct fixture {
     struct buf effects; /* as text: "create d, kick d DEVICE_DISABLED" */
 };
 
-/* One operation and what must come of it. */
-struct step {
+/* One operation and what must come of it. The order is that in which a row reads. */
+struct step { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *name;
     enum op_kind kind;
     const char *device, *module, *if_match, *body; /* NULL: none */

@@ -569,6 +569,9 @@ static const struct step credentials[] = {
     {"a thumbprint too short", OP_DEVICE_PUT, "d", NULL, "*",
      "{\"authentication\":{" THUMBPRINTS("0123456789abcdef", "") "}}", BAD_ARGUMENT,
      "StringIsNotThumbprint"},
+    {"a thumbprint in between", OP_DEVICE_PUT, "d", NULL, "*",
+     "{\"authentication\":{" THUMBPRINTS("", SHA1_A "ab") "}}", BAD_ARGUMENT,
+     "StringIsNotThumbprint"},
     {"separators", OP_DEVICE_PUT, "d", NULL, "*",
      "{\"authentication\":{" THUMBPRINTS(SHA1_A, "01:3456789abcdefABCDEF0123456789abcdef01") "}}",
      BAD_ARGUMENT, "StringIsNotThumbprint"},
@@ -701,11 +704,13 @@ TEST(stamps_do_not_go_back_with_the_clock)
     struct fixture f;
     fixture_init(&f, 1);
     put(&f, "d", NULL, NULL, "{}");
-    int64_t created = f.now.wall_ms;
-    f.now.wall_ms -= 3600000;
+    f.now.wall_ms += 3600000;
+    int64_t newest = f.now.wall_ms;
+    put(&f, "d", NULL, "*", "{}");
+    f.now.wall_ms -= 7200000;
     put(&f, "d", NULL, "*", "{" DISABLED "}");
-    EXPECT_EQ(fixture_entity(&f, "d", NULL).status_updated_ms, created);
-    EXPECT_EQ(fixture_entity(&f, "d", NULL).stamp_ms, created);
+    EXPECT_EQ(fixture_entity(&f, "d", NULL).status_updated_ms, newest);
+    EXPECT_EQ(fixture_entity(&f, "d", NULL).stamp_ms, newest);
     fixture_fini(&f);
 }
 

@@ -104,7 +104,8 @@ static void set_scopes(const struct identity_request *req, const struct turn *tu
             e->scope = own_scope(turn, e);
         e->parent_scope = some(req->parent_scope);
     } else {
-        e->scope = e->parent_scope = was_edge ? (struct span){0} : some(req->scope);
+        struct span none = {0};
+        e->scope = e->parent_scope = was_edge ? none : some(req->scope);
     }
 }
 
@@ -212,10 +213,10 @@ static enum status check_parents(const struct identity_request *req, bool edge,
     return hub_refuse(turn, out, BAD_SCOPE, "An edge device has at most one parent");
 }
 
-static enum status check_new_module(const struct hub *h, const struct live *device,
-                                    const struct live *who, const struct turn *turn,
-                                    struct outcome *out)
+static enum status check_new_module(const struct hub *h, const struct live *who,
+                                    const struct turn *turn, struct outcome *out)
 {
+    const struct live *device = hub_live_find(h, live_device(who), (struct span){0});
     if (module_is_system(live_module(who)))
         return hub_refuse(turn, out, BAD_ARGUMENT, "A module id may not begin with '$'");
     CHECK(device->children_known);
@@ -230,16 +231,15 @@ static enum status check_new_module(const struct hub *h, const struct live *devi
     return OK;
 }
 
-enum status registry_create(struct hub *h, struct live *device, struct live *who,
-                            const struct identity_request *req, struct doc_node twin,
-                            const struct turn *turn, struct outcome *out)
+enum status registry_create(struct hub *h, struct live *who, const struct identity_request *req,
+                            struct doc_node twin, const struct turn *turn, struct outcome *out)
 {
     struct entity e;
     begin(h, who, turn, &e);
     if (!auth_id_is_valid(e.module.len ? e.module : e.device))
         return hub_refuse(turn, out, BAD_ARGUMENT, "The id is not valid");
     if (e.module.len)
-        TRY(check_new_module(h, device, who, turn, out));
+        TRY(check_new_module(h, who, turn, out));
     TRY(check_parents(req, req->edge, turn, out));
     TRY(twin_init(h, &e, twin, turn, out));
 

@@ -38,7 +38,7 @@ MUST_USE enum status registry_check_system(const struct live *who, const struct 
  *   TOO_MANY_MODULES   the device is full
  *   SECTION_TOO_LARGE  of the twin
  */
-MUST_USE enum status registry_create(struct hub *h, struct live *device, struct live *who,
+MUST_USE enum status registry_create(struct hub *h, struct live *who,
                                      const struct identity_request *req, struct doc_node twin,
                                      const struct turn *turn, struct outcome *out);
 
