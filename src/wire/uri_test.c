@@ -53,7 +53,7 @@ TEST(percent_escapes_are_undone_once)
         else
             EXPECT_EQ_IN(rows[i].name, arena_mark(a), 0);
     }
-    EXPECT_EQ(uri_decoded_len(SPAN("a%zz%2%41%")), 8);
+    EXPECT_EQ(uri_decoded_len(SPAN("a%zz%2%41%00%")), 9);
 }
 
 TEST(decoding_copies_only_when_it_must)
@@ -151,6 +151,7 @@ TEST(a_query_parameter_is_found_by_name)
         {"empty query",       SPAN_INIT(""),                   NOT_FOUND,   SPAN_INIT("")},
         {"longer name",       SPAN_INIT("topp=5"),             NOT_FOUND,   SPAN_INIT("")},
         {"shorter name",      SPAN_INIT("to=5"),               NOT_FOUND,   SPAN_INIT("")},
+        {"shorter, at the end", SPAN_INIT("a=1&to"),           NOT_FOUND,   SPAN_INIT("")},
         {"malformed name",    SPAN_INIT("to%7=5&%=1&=2&&"),    NOT_FOUND,   SPAN_INIT("")},
         {"malformed value",   SPAN_INIT("top=%q"),             BAD_REQUEST, SPAN_INIT("")},
         {"malformed other",   SPAN_INIT("a=%q&top=5"),         OK,          SPAN_INIT("5")},
@@ -164,6 +165,9 @@ TEST(a_query_parameter_is_found_by_name)
             rows[i].want);
         EXPECT_SPAN_IN(rows[i].name, out, rows[i].out);
     }
+    struct span out;
+    EXPECT_EQ(uri_query_get(SPAN("%zz=5"), SPAN("\xff"), fresh(0), &out), NOT_FOUND);
+    EXPECT_EQ(uri_query_get(SPAN("%fF=5"), SPAN("\xff"), fresh(0), &out), OK);
 }
 
 TEST(only_unreserved_bytes_go_out_plain_and_all_come_back) /* RFC 3986 section 2.3 */

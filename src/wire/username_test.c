@@ -74,7 +74,7 @@ static const struct {
     {"raw slash and mark in the user agent", SPAN_INIT("hub.x/d1/?api-version=1&DeviceClientType=a/?b"),
      {.host = SPAN_INIT("hub.x"), .device = SPAN_INIT("d1"), .api_version = SPAN_INIT("1"),
       .client_type = SPAN_INIT("a")}},
-    {"port", SPAN_INIT("hub.x:8883/d1/?api-version=1"),
+    {"port", SPAN_INIT("hub.x:9088/d1/?api-version=1"),
      {.host = SPAN_INIT("hub.x"), .device = SPAN_INIT("d1"), .api_version = SPAN_INIT("1")}},
     {"empty port", SPAN_INIT("hub.x:/d1"),
      {.host = SPAN_INIT("hub.x"), .device = SPAN_INIT("d1")}},
