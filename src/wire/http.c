@@ -8,8 +8,7 @@
 #include "wire/http_chunk.h"
 #include "wire/http_head.h"
 
-/* Places in http.head rather than pointers: it moves while it grows. Both fit: see the assertion.
- */
+/* A place in http.head rather than a pointer, which would take four times the room. */
 struct place {
     uint16_t at, len;
 };
