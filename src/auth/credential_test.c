@@ -62,6 +62,8 @@ static enum status decide(const struct credential_target *target, const char *re
 #define EVP_BLOCK 64 /* a longer key would be hashed first */
 
 static size_t hmacs;
+/* The names are the linker's, the parameters libcrypto's.
+ * NOLINTBEGIN(bugprone-reserved-identifier,readability-function-size) */
 uint8_t *__real_HMAC(const EVP_MD *md, const void *key, int key_len, const uint8_t *data,
                      size_t len, uint8_t *out, unsigned *out_len);
 uint8_t *__wrap_HMAC(const EVP_MD *md, const void *key, int key_len, const uint8_t *data,
@@ -73,6 +75,7 @@ uint8_t *__wrap_HMAC(const EVP_MD *md, const void *key, int key_len, const uint8
     EXPECT(key_len > 0 && key_len <= EVP_BLOCK);
     return __real_HMAC(md, key, key_len, data, len, out, out_len);
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-function-size) */
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
 

@@ -108,8 +108,9 @@ TEST(a_policy_that_breaks_a_rule_is_refused)
 TEST(there_are_at_most_16_policies_and_10_for_services)
 {
     struct policies list = {.count = 0};
-    for (char c = 'a'; c < 'a' + 16; c++) {
-        struct policy p = make((char[]){c, 0}, c < 'k' ? RIGHT_SERVICE : RIGHT_DEVICE);
+    for (int i = 0; i < 16; i++) {
+        char name[] = {(char)('a' + i), 0};
+        struct policy p = make(name, i < 10 ? RIGHT_SERVICE : RIGHT_DEVICE);
         EXPECT_EQ(policy_set(&list, &p), OK);
     }
     struct policy p = make("q", RIGHT_DEVICE);

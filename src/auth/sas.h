@@ -24,7 +24,7 @@
 #define SAS_EXPIRY_MAX   64 /* characters of `se` */
 #define SAS_FIELDS_MAX   16
 #define SAS_POLICY_MAX   64
-#define SAS_SKEW_MS      (5 * 60 * 1000)
+#define SAS_SKEW_MS      300000LL                         /* 5 minutes */
 #define SAS_FOREVER_S    (INT64_MAX / 1000 - SAS_SKEW_MS) /* a later `se` counts as this one */
 
 struct sas {

@@ -44,10 +44,9 @@ struct test_cert test_cert_make(const struct test_cert_options *o, const struct 
     add_extension(c.x509, NID_ext_key_usage, o->purpose);
     CHECK(X509_sign(c.x509, issuer ? issuer->key : c.key, o->sha1 ? EVP_sha1() : EVP_sha256()));
 
-    uint8_t *der = NULL;
-    int len = i2d_X509(c.x509, &der);
+    int len = i2d_X509(c.x509, &c.bytes);
     CHECK(len > 0);
-    c.der = span_of(der, (size_t)len);
+    c.der = span_of(c.bytes, (size_t)len);
     return c;
 }
 
@@ -55,6 +54,6 @@ void test_cert_fini(struct test_cert *c)
 {
     X509_free(c->x509);
     EVP_PKEY_free(c->key);
-    OPENSSL_free((void *)(uintptr_t)c->der.data);
+    OPENSSL_free(c->bytes);
     *c = (struct test_cert){0};
 }

@@ -16,7 +16,8 @@
 struct test_cert {
     X509 *x509;
     EVP_PKEY *key;
-    struct span der;
+    uint8_t *bytes;
+    struct span der; /* the bytes */
 };
 
 /* Zero means: no such extension, valid from a day ago to a day from now, P-256, SHA-256. */
