@@ -107,10 +107,12 @@ static enum status read_header(struct directory *d, struct buf *why)
     enum status st = read_small(d, header_name, fd, bytes, sizeof(bytes), &len, why);
     close(fd);
     TRY(st);
-    buf_printf(why, "%s/%s ", d->path, header_name);
-    TRY(header_decode(span_of(bytes, len), &d->header, why));
-    buf_clear(why);
-    return OK;
+    struct buf reason = {0};
+    st = header_decode(span_of(bytes, len), &d->header, &reason);
+    if (st != OK)
+        buf_printf(why, "%s/%s %.*s", d->path, header_name, SPAN_ARG(reason));
+    buf_fini(&reason);
+    return st;
 }
 
 /* Whoever can read the key can read every secret, so a key that others may read is refused. */

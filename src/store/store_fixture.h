@@ -30,14 +30,13 @@ static inline struct random fixture_random(uint64_t *seed)
     return (struct random){fixture_fill, seed};
 }
 
-/* A new directory's name below /tmp; the directory itself is not made. */
+/* The name of a new directory below /tmp, itself not made. Good until the next call. */
 static inline const char *fixture_path(void)
 {
-    static char path[64], parent[] = "/tmp/twinhub-test-XXXXXX";
-    static int made;
-    if (!made)
-        EXPECT(mkdtemp(parent) != NULL);
-    snprintf(path, sizeof(path), "%s/d%d", parent, made++);
+    static char path[64];
+    snprintf(path, sizeof(path), "/tmp/twinhub-test-XXXXXX");
+    EXPECT(mkdtemp(path) != NULL);
+    strcat(path, "/data");
     return path;
 }
 
@@ -53,7 +52,7 @@ static inline void fixture_remove(const char *path)
     char parent[64];
     snprintf(parent, sizeof(parent), "%s", path);
     *strrchr(parent, '/') = 0;
-    rmdir(parent); /* when it was the last */
+    rmdir(parent);
 }
 
 static inline struct record *fixture_record(const char *body, const char *secret)
