@@ -31,10 +31,7 @@ enum { FEW_EDITS = 16 };
 
 static uint64_t filter_bit(struct span key)
 {
-    uint32_t mix = (uint32_t)key.len * 11;
-    if (key.len)
-        mix += key.data[0] * 5u + key.data[key.len - 1];
-    return (uint64_t)1 << (mix & 63);
+    return (uint64_t)1 << ((key.len * 7 + (key.len ? key.data[0] : 0)) & 63);
 }
 
 static enum status finder_init(struct finder *f, struct edits *e, struct arena *a)
@@ -168,7 +165,7 @@ enum status doc_edits_build(const struct edits *e, struct span old, size_t delta
 {
     if (old.len + delta_len > UINT32_MAX)
         return TOO_LARGE;
-    uint8_t *base = arena_bytes(a, old.len + delta_len);
+    uint8_t *base = arena_bytes(a, old.len + delta_len + sizeof(mark->stamp));
     if (!base)
         return TOO_LARGE;
     struct builder b = {.mark = mark, .out = base};

@@ -60,12 +60,6 @@ static size_t control_len(struct span s, size_t at)
 
 /* ---- before the write --------------------------------------------------------------------- */
 
-bool doc_key_is_ignored(struct span key)
-{
-    return key.len && key.data[0] == '$' &&
-           (span_eq(key, SPAN("$metadata")) || span_eq(key, SPAN("$version")));
-}
-
 struct check {
     const struct doc_limits *limits;
     bool allow_null;
@@ -85,7 +79,12 @@ static bool key_has_bad_character(struct span key)
 {
     static const bool suspect[256] = {
         [0 ... ' '] = true, ['.'] = true, ['$'] = true, ['#'] = true, [0x7f] = true, [0xc2] = true};
+    bool found = false;
     for (size_t i = 0; i < key.len; i++)
+        found |= suspect[key.data[i]];
+    if (!found)
+        return false;
+    for (size_t i = 0; i < key.len; i++) /* of those, 0xc2 begins good characters too */
         if (suspect[key.data[i]] && (key.data[i] != 0xc2 || control_len(key, i)))
             return true;
     return false;

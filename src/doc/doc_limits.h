@@ -17,7 +17,11 @@ struct doc_survey {
 };
 
 /* "$metadata" and "$version", which clients send back: left out wherever they stand. */
-bool doc_key_is_ignored(struct span key);
+static inline bool doc_key_is_ignored(struct span key)
+{
+    return key.len && key.data[0] == '$' &&
+           (span_eq(key, SPAN("$metadata")) || span_eq(key, SPAN("$version")));
+}
 
 /* Check what a client sent, an object, for one section. `allow_null` is true for a patch. */
 MUST_USE enum status doc_limits_check(struct doc_node value, const struct doc_limits *limits,

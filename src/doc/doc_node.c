@@ -124,7 +124,7 @@ void node_mark_init(struct node_mark *m, enum doc_section section, int64_t stamp
 uint8_t *node_open(uint8_t *at, unsigned type, const struct node_mark *m, struct span key)
 {
     node_head(at, type, m->flags, key.len, 0);
-    at = node_put(at + NODE_HEAD, m->stamp, m->stamp_len);
+    at = node_put_stamp(at + NODE_HEAD, m);
     return node_put(at, key.data, key.len) + NODE_COUNT;
 }
 
@@ -140,10 +140,11 @@ struct span doc_empty(enum doc_section section, int64_t stamp_ms, struct arena *
 {
     struct node_mark mark;
     node_mark_init(&mark, section, stamp_ms, 0);
-    size_t size = NODE_HEAD + mark.stamp_len + NODE_COUNT;
-    uint8_t *node = arena_bytes(a, size);
+    uint8_t *node = arena_bytes(a, NODE_HEAD + NODE_COUNT + sizeof(mark.stamp));
     if (!node)
         return (struct span){0};
-    node_close(node, node_open(node, DOC_OBJECT, &mark, (struct span){0}), 0);
-    return span_of(node, size);
+    uint8_t *end = node_open(node, DOC_OBJECT, &mark, (struct span){0});
+    node_close(node, end, 0);
+    arena_trim(a, end);
+    return span_of(node, (size_t)(end - node));
 }

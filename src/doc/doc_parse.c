@@ -188,10 +188,7 @@ static enum status drop_duplicates(struct parser *p, uint8_t *children, size_t *
 /* A guess, never wrong when it says no: may an earlier key of these equal this one? */
 static bool may_repeat(uint64_t *seen, struct span key)
 {
-    uint32_t mix = (uint32_t)key.len * 11;
-    if (key.len)
-        mix += key.data[0] * 5u + key.data[key.len - 1];
-    uint64_t bit = (uint64_t)1 << (mix & 63);
+    uint64_t bit = (uint64_t)1 << ((key.len * 7 + (key.len ? key.data[0] : 0)) & 63);
     bool repeat = *seen & bit;
     *seen |= bit;
     return repeat;

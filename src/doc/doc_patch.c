@@ -90,7 +90,7 @@ static uint8_t *put_leaf(uint8_t *at, struct doc_node n, const struct work *k)
     uint8_t *node = at;
     const uint8_t *body = node_key_at(n);
     struct span key = node_key(n);
-    at = node_put(at + NODE_HEAD, m->stamp, m->stamp_len);
+    at = node_put_stamp(at + NODE_HEAD, m);
     at = node_put(at, m->origin, m->origin_len);
     if (doc_type(n) == DOC_ARRAY && k->survey.ignored_in_array) {
         at = node_put(at, key.data, key.len);
@@ -170,7 +170,7 @@ static enum status put_delta(const struct edits *e, struct span old, struct doc_
                              const struct work *k, struct span *out)
 {
     size_t per_node = NODE_HEAD + k->mark.stamp_len + k->mark.origin_len;
-    size_t room = 2 * NODE_HEAD + NODE_COUNT + k->mark.stamp_len + node_size(value) +
+    size_t room = NODE_HEAD + 2 * sizeof(k->mark.stamp) + NODE_COUNT + node_size(value) +
                   k->survey.node_count * per_node + old.len * (k->replace ? 2 : 1);
     uint8_t *base = arena_bytes(k->arena, room);
     if (!base || room > UINT32_MAX)
