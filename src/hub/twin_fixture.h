@@ -80,4 +80,57 @@ static inline const struct effect *twin_effect(const struct fixture *f, enum eff
     return e;
 }
 
+/* ---- what the tests of twins share ---- */
+
+#define CREATED  "2026-03-04T10:20:30.123Z"
+#define NEVER    "0001-01-01T00:00:00Z"
+#define START    "{\"tags\":{\"t\":1},\"properties\":{\"desired\":{\"a\":1,\"b\":2}}}"
+#define DESIRED  "{\"a\":1,\"b\":2}"
+#define TAGS     "{\"t\":1}"
+#define D(text)  "{\"properties\":{\"desired\":" text "}}"
+#define NOT_TWIN "Provided json is not a valid 'tags' or 'properties' object"
+#define BAD_KEY                                                                             \
+    "Property or Tag name should not contain control characters, '.', '$', '#' or spaces. " \
+    "Error in Property/Tag "
+#define NO_NULL           "Value of Property or Tag cannot be null. Error in Property/Tag "
+#define ROOT_AT(time)     "{\"$metadata\":{\"$lastUpdated\":\"" time "\"},\"$version\":1}"
+#define AT(time, version) "{\"$lastUpdated\":\"" time "\",\"$lastUpdatedVersion\":" version
+
+static inline void twin_start(struct fixture *f, const char *content)
+{
+    fixture_init(f, 7);
+    f->hub.batch = 5;
+    EXPECT_EQ(twin_create(f, "pump-07", NULL, content), OK);
+    f->hub.batch = 6;
+    f->now.wall_ms += 1000;
+}
+
+static inline void twin_finish(struct fixture *f)
+{
+    twin_turn(f);
+    fixture_fini(f);
+}
+
+static inline void expect_doc(const char *row, struct span doc, const char *want)
+{
+    struct buf b = {0};
+    doc_put_value(&b, doc_root(doc));
+    EXPECT_SPAN_IN(row, buf_span(&b), span_text(want));
+    buf_fini(&b);
+}
+
+static inline void expect_push(const struct fixture *f, const char *row, const char *want,
+                               int64_t version)
+{
+    const struct effect *push = twin_effect(f, EFFECT_DESIRED);
+    EXPECT_EQ_IN(row, push != NULL, want != NULL);
+    if (!push)
+        return;
+    struct buf b = {0};
+    doc_put_delta(&b, push->delta, push->version);
+    EXPECT_SPAN_IN(row, buf_span(&b), span_text(want));
+    EXPECT_EQ_IN(row, push->version, version);
+    buf_fini(&b);
+}
+
 #endif
