@@ -11,6 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Parts of bodies. */
+#define KEY_A      "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+#define KEY_B      "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+#define KEYS(a, b) "{\"primaryKey\":\"" a "\",\"secondaryKey\":\"" b "\"}"
+#define SAS(a, b)  "\"authentication\":{\"type\":\"sas\",\"symmetricKey\":" KEYS(a, b) "}"
+#define AUTH(type) "{\"authentication\":{\"type\":\"" type "\"}}"
+#define SHA1_A     "0123456789abcdefABCDEF0123456789abcdef01"
+#define SHA1_B     "00000000000000000000000000000000000000ff"
+#define SHA256_A   SHA1_A "0123456789abcdef01234567"
+#define THUMBPRINTS(a, b) \
+    "\"x509Thumbprint\":{\"primaryThumbprint\":\"" a "\",\"secondaryThumbprint\":\"" b "\"}"
+#define DISABLED "\"status\":\"disabled\""
+#define EDGE     "\"capabilities\":{\"iotEdge\":true}"
+#define NO_EDGE  "\"capabilities\":{\"iotEdge\":false}"
+
 /* Rows of steps end where nothing more is expected. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
@@ -161,6 +176,27 @@ static inline void fixture_step(struct fixture *f, const struct step *s)
         fail_msg("%s: refused, and yet something came of it", s->name);
 }
 
+/* Create (if_match NULL) or update an identity; module NULL: the device. It must succeed. */
+static inline void fixture_put(struct fixture *f, const char *device, const char *module,
+                               const char *if_match, const char *body)
+{
+    const struct step step = {
+        .name = body,
+        .kind = module ? OP_MODULE_PUT : OP_DEVICE_PUT,
+        .device = device,
+        .module = module,
+        .if_match = if_match,
+        .body = body,
+    };
+    fixture_step(f, &step);
+}
+
+static inline struct span fixture_answer(const struct fixture *f)
+{
+    return buf_span(&f->body);
+}
+
+#define PLAY(f, steps) fixture_play(f, steps, COUNT(steps))
 static inline void fixture_play(struct fixture *f, const struct step *steps, size_t count)
 {
     for (size_t i = 0; i < count; i++)
