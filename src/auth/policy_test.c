@@ -235,6 +235,9 @@ TEST(a_damaged_list_is_refused)
                      DAMAGED);
         open.data[spoilt[i].at] = was;
     }
+    secret.data[1]++;
+    EXPECT_EQ(policy_decode(buf_span(&open), buf_span(&secret), &back), DAMAGED);
+    secret.data[1]--;
     secret.data[2] = 65;
     EXPECT_EQ(policy_decode(buf_span(&open), buf_span(&secret), &back), DAMAGED);
     EXPECT_EQ(back.count, 77);

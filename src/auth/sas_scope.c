@@ -74,9 +74,9 @@ static bool place_covers(const struct sas_place *p, struct span device, struct s
     case SAS_DEVICES:
         return true;
     case SAS_DEVICE:
-        return device.len && span_eq_nocase(p->device, device);
+        return span_eq_nocase(p->device, device);
     case SAS_MODULE:
-        return module.len && span_eq_nocase(p->device, device) && span_eq_nocase(p->module, module);
+        return span_eq_nocase(p->device, device) && span_eq_nocase(p->module, module);
     }
     return false;
 }

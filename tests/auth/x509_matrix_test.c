@@ -27,7 +27,8 @@ enum twist {
     SIGNATURE_BROKEN = 1 << 13,
     SELF_SIGNED = 1 << 14,  /* the leaf */
     LEAF_IS_ROOT = 1 << 15, /* the hub's CA certificate itself is presented */
-    STRICT = 1 << 16        /* the hub refuses expired certificates by thumbprint too */
+    ROOT_USAGE = 1 << 16,   /* its keyUsage says that it may sign */
+    STRICT = 1 << 17        /* the hub refuses expired certificates by thumbprint too */
 };
 
 /* The registered thumbprint. */
@@ -102,6 +103,7 @@ static const struct row {
     {"root expired",                CA,   "dev1", "",  {NAME("dev1")},                               0, ROOT_EXPIRED, 0, "certificate has expired"},
     {"signed by a leaf",            CA,   "dev1", "",  {NAME("dev1")},                               1, BETWEEN_NO_CA, 0, "invalid CA certificate"},
     {"signed by a leaf it trusts",  CA,   "dev1", "",  {NAME("dev1")},                               0, ROOT_NO_CA, 0, "unable to get local issuer certificate"},
+    {"CA by key usage alone",       CA,   "dev1", "",  {NAME("dev1")},                               0, ROOT_NO_CA | ROOT_USAGE, 0, "unable to get local issuer certificate"},
     {"path longer than allowed",    CA,   "dev1", "",  {NAME("dev1")},                               2, BETWEEN_SHORT, 0, "path length constraint exceeded"},
     {"CA may not sign",             CA,   "dev1", "",  {NAME("dev1")},                               1, BETWEEN_USAGE, 0, "invalid CA certificate"},
     {"for clients",                 CA,   "dev1", "",  {NAME("dev1"), .usage = "digitalSignature", .purpose = "clientAuth"}, 0, 0, 0, NULL},
@@ -138,6 +140,8 @@ static struct path make_path(const struct row *r)
     struct test_cert_options root = {NAME("root"), .constraints = "critical,CA:TRUE"};
     if (r->twists & ROOT_NO_CA)
         root.constraints = NULL;
+    if (r->twists & ROOT_USAGE)
+        root.usage = "critical,keyCertSign";
     if (r->twists & ROOT_EXPIRED)
         root.not_after_s = TEST_NOW_S - 1;
     p.certs[0] = test_cert_make(&root, NULL);
