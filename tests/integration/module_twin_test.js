@@ -1,0 +1,91 @@
+'use strict';
+const { test, before, after } = require('node:test');
+const assert = require('node:assert');
+const { Hub } = require('./hub');
+const { Registry, Mqtt, MqttWs, Peer, settle } = require('./sdk');
+
+let hub, registry;
+const names = ['ingest', 'inference', 'alerts'];
+const modules = {};
+let device;
+
+before(async () => {
+  hub = await new Hub('127.0.0.42').start();
+  registry = Registry.fromConnectionString(hub.connectionString);
+  device = (await registry.create({ deviceId: 'press' })).responseBody;
+  for (const moduleId of names)
+    modules[moduleId] = (await registry.addModule({ deviceId: 'press', moduleId })).responseBody;
+});
+after(async () => assert.strictEqual(await hub.remove(), 0));
+
+const twinOf = async (m) => (await registry.getModuleTwin('press', m)).responseBody;
+const document = (t) => ({ etag: t.etag, version: t.version, tags: t.tags, properties: t.properties });
+
+for (const transport of [Mqtt, MqttWs]) {
+  test(`${transport.name}: each of three modules is configured and reports alone`, async () => {
+    const peers = { device: await Peer.open(hub, device, transport) };
+    await peers.device.listening(registry, device);
+    for (const m of names) {
+      peers[m] = await Peer.open(hub, modules[m], transport);
+      await peers[m].listening(registry, modules[m]);
+    }
+    for (const m of names) {
+      const others = names.filter((n) => n !== m);
+      const before = {};
+      for (const o of others) before[o] = document(await twinOf(o));
+      const deviceBefore = document((await registry.getTwin('press')).responseBody);
+      const { $version } = (await twinOf(m)).properties.desired;
+
+      await registry.updateModuleTwin('press', m, { tags: { line: 1 }, properties: { desired: { threshold: { max: 0.8 }, only: m } } }, '*');
+      assert.deepStrictEqual(await peers[m].patch(), { threshold: { max: 0.8 }, only: m, $version: $version + 1 });
+      await peers[m].report({ threshold: { max: 0.8 }, state: 'applied' });
+      await registry.updateModuleTwin('press', m, { properties: { desired: { threshold: null } } }, '*');
+      assert.deepStrictEqual(await peers[m].patch(), { threshold: null, $version: $version + 2 });
+
+      await settle(150);
+      for (const o of others) {
+        assert.deepStrictEqual(peers[o].patches, [], `${o} heard what was meant for ${m}`);
+        assert.deepStrictEqual(document(await twinOf(o)), before[o]);
+      }
+      assert.deepStrictEqual(peers.device.patches, []);
+      assert.deepStrictEqual(document((await registry.getTwin('press')).responseBody), deviceBefore);
+
+      const twin = await twinOf(m);
+      assert.strictEqual(twin.moduleId, m);
+      assert.strictEqual(twin.connectionState, 'Connected');
+      assert.strictEqual(twin.properties.desired.only, m);
+      assert.strictEqual(twin.properties.desired.$metadata.only.$lastUpdatedVersion, $version + 1);
+      assert.strictEqual(twin.properties.reported.state, 'applied');
+    }
+    for (const p of Object.values(peers)) await p.close();
+  });
+}
+
+test('a module that was away reads what it missed', async () => {
+  await registry.updateModuleTwin('press', 'alerts', { properties: { desired: { missed: true } } }, '*');
+  const peer = await Peer.open(hub, modules.alerts);
+  assert.strictEqual(peer.twin.properties.desired.missed, true);
+  assert.strictEqual(peer.twin.properties.desired.only, 'alerts');
+  await peer.close();
+});
+
+test('a replaced module twin arrives with the nulls', async () => {
+  const peer = await Peer.open(hub, modules.inference);
+  await peer.listening(registry, modules.inference);
+  const { $version } = (await twinOf('inference')).properties.desired;
+  await new Promise((resolve, reject) =>
+    registry._restApiClient.executeApiCall('PUT', '/twins/press/modules/inference?api-version=2021-04-12',
+      { 'Content-Type': 'application/json; charset=utf-8' }, { properties: { desired: { model: 'v4' } } },
+      (e) => (e ? reject(e) : resolve())));
+  assert.deepStrictEqual(await peer.patch(), { only: null, model: 'v4', $version: $version + 1 });
+  await peer.close();
+});
+
+test('an edge device has its two system modules, and modules are listed', async () => {
+  await registry.create({ deviceId: 'edge', capabilities: { iotEdge: true } });
+  const list = (await registry.getModulesOnDevice('edge')).responseBody;
+  assert.deepStrictEqual(list.map((m) => m.moduleId).sort(), ['$edgeAgent', '$edgeHub']);
+  assert.deepStrictEqual((await registry.getModulesOnDevice('press')).responseBody.map((m) => m.moduleId), [...names].sort());
+  await registry.removeModule('press', 'alerts');
+  assert.deepStrictEqual((await registry.getModulesOnDevice('press')).responseBody.map((m) => m.moduleId), ['inference', 'ingest']);
+});
