@@ -273,7 +273,7 @@ static size_t whole_records(struct span in)
     while (in.len - whole >= RECORD_HEAD) {
         const uint8_t *head = in.data + whole;
         size_t len = (size_t)head[3] << 8 | head[4];
-        if (head[1] != 3 || len > RECORD_MAX)
+        if (head[1] != 3 || len == 0 || len > RECORD_MAX)
             return SIZE_MAX;
         if (in.len - whole - RECORD_HEAD < len)
             break;

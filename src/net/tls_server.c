@@ -97,10 +97,11 @@ static int on_ticket_made(SSL *ssl, void *arg)
 static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                           size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
-    (void)ssl, (void)session, (void)name, (void)name_len, (void)arg;
+    (void)session, (void)name, (void)name_len, (void)arg;
     switch (status) {
-    case SSL_TICKET_SUCCESS:
-        return SSL_TICKET_RETURN_USE;
+    case SSL_TICKET_SUCCESS: /* RFC 8446 C.4: in TLS 1.3 a client uses each ticket once */
+        return SSL_version(ssl) == TLS1_3_VERSION ? SSL_TICKET_RETURN_USE_RENEW
+                                                  : SSL_TICKET_RETURN_USE;
     case SSL_TICKET_SUCCESS_RENEW:
         return SSL_TICKET_RETURN_USE_RENEW;
     case SSL_TICKET_EMPTY:

@@ -1,0 +1,417 @@
+/* TLS policy, certificates, tickets, deadlines. */
+#include "net/net_fixture.h"
+
+#include "base/test.h"
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/certificate.h"
+#include "net/system.h"
+
+/* ── policy ── */
+
+static bool handshake_with(const struct fixture *f, SSL_CTX *ctx)
+{
+    SSL *ssl = SSL_new(ctx);
+    int fd = connect_to(f->tls_port);
+    SSL_set_fd(ssl, fd);
+    bool done = SSL_connect(ssl) == 1;
+    ERR_clear_error();
+    SSL_free(ssl);
+    close(fd);
+    return done;
+}
+
+TEST(only_the_ciphers_and_versions_of_the_policy_are_spoken)
+{
+    static const struct {
+        const char *name;
+        int version;
+        const char *ciphers, *groups;
+        bool want;
+    } cases[] = {
+        {"TLS 1.1",                     TLS1_1_VERSION, "ALL:@SECLEVEL=0",                                  NULL,     false},
+        {"TLS 1.2, CBC",                TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA", NULL,
+         false                                                                                                             },
+        {"TLS 1.2, no forward secrecy", TLS1_2_VERSION, "AES128-GCM-SHA256",                                NULL,     false},
+        {"TLS 1.2, DHE",                TLS1_2_VERSION, "DHE-RSA-AES128-GCM-SHA256",                        NULL,     false},
+        {"TLS 1.2, AES-GCM",            TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256",                    NULL,     true },
+        {"TLS 1.2, ChaCha20",           TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305",                    NULL,     true },
+        {"TLS 1.3",                     TLS1_3_VERSION, NULL,                                               NULL,     true },
+        {"TLS 1.3, P-256",              TLS1_3_VERSION, NULL,                                               "P-256",  true },
+        {"TLS 1.3, P-384",              TLS1_3_VERSION, NULL,                                               "P-384",  true },
+        {"TLS 1.3, X25519",             TLS1_3_VERSION, NULL,                                               "X25519", true },
+        {"TLS 1.3, P-521",              TLS1_3_VERSION, NULL,                                               "P-521",  false},
+    };
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_min_proto_version(ctx, cases[i].version);
+        SSL_CTX_set_max_proto_version(ctx, cases[i].version);
+        if (cases[i].ciphers)
+            EXPECT(SSL_CTX_set_cipher_list(ctx, cases[i].ciphers) == 1);
+        if (cases[i].groups)
+            EXPECT(SSL_CTX_set1_groups_list(ctx, cases[i].groups) == 1);
+        EXPECT_EQ_IN(cases[i].name, handshake_with(f, ctx), cases[i].want);
+        SSL_CTX_free(ctx);
+    }
+    fixture_destroy(f);
+}
+
+TEST(renegotiation_is_refused)
+{
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    struct client c = client_tls(f, TLS1_2_VERSION, NULL);
+    uint8_t byte;
+    EXPECT(SSL_renegotiate(c.ssl) == 1);
+    EXPECT(SSL_do_handshake(c.ssl) != 1 || !client_receive(&c, &byte, 1));
+    client_close(&c);
+    fixture_destroy(f);
+}
+
+TEST(alpn_names_http_1_1_on_the_http_listener_and_else_says_nothing)
+{
+    static const unsigned char both[] = "\x02h2\x08http/1.1", h2[] = "\x02h2";
+    static const struct {
+        const char *name;
+        bool https;
+        const unsigned char *offer;
+        unsigned offer_len;
+        const char *want;
+    } cases[] = {
+        {"https, both",    true,  both, sizeof(both) - 1, "http/1.1"},
+        {"https, only h2", true,  h2,   sizeof(h2) - 1,   ""        },
+        {"mqtt, both",     false, both, sizeof(both) - 1, ""        }
+    };
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        SSL_CTX *ctx = client_context(f);
+        SSL *ssl = SSL_new(ctx);
+        SSL_set_alpn_protos(ssl, cases[i].offer, cases[i].offer_len);
+        SSL_set_fd(ssl, connect_to(cases[i].https ? f->https_port : f->tls_port));
+        EXPECT(SSL_connect(ssl) == 1);
+        const unsigned char *chosen;
+        unsigned len;
+        SSL_get0_alpn_selected(ssl, &chosen, &len);
+        EXPECT_SPAN_IN(cases[i].name, span_of(chosen, len), span_text(cases[i].want));
+        close(SSL_get_fd(ssl));
+        SSL_free(ssl);
+        SSL_CTX_free(ctx);
+    }
+    fixture_destroy(f);
+}
+
+/* ── client certificates and tickets ── */
+
+/* A device's chain: leaf, intermediate, root. None of them means anything to the server. */
+struct chain {
+    EVP_PKEY *key[3];
+    X509 *certificate[3];
+};
+
+static struct chain make_chain(void)
+{
+    struct chain c;
+    for (int i = 2; i >= 0; i--) {
+        static const char *const names[] = {"d1", "factory", "root"};
+        c.key[i] = certificate_new_key(KEY_EC);
+        c.certificate[i] = certificate_new_ca(c.key[i], names[i], system_random(), system_now());
+        int signer = i < 2 ? i + 1 : i;
+        X509_set_issuer_name(c.certificate[i], X509_get_subject_name(c.certificate[signer]));
+        EXPECT(X509_sign(c.certificate[i], c.key[signer], EVP_sha256()) > 0);
+    }
+    return c;
+}
+
+static void free_chain(struct chain *c)
+{
+    for (int i = 0; i < 3; i++) {
+        EVP_PKEY_free(c->key[i]);
+        X509_free(c->certificate[i]);
+    }
+}
+
+/* On opening, the chain is kept here for the test to see. */
+static struct buf seen[LINK_CHAIN_MAX];
+static atomic_uint seen_count;
+
+static void keep_chain(void *shard, struct link *l)
+{
+    for (unsigned i = 0; i < l->chain_count; i++) {
+        buf_clear(&seen[i]);
+        buf_put(&seen[i], l->chain[i]);
+    }
+    atomic_store(&seen_count, l->chain_count);
+    fixture_on_open(shard, l);
+}
+
+static void expect_seen(const struct chain *c, unsigned count)
+{
+    EXPECT_EQ(seen_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *der = NULL;
+        int len = i2d_X509(c->certificate[i], &der);
+        EXPECT_SPAN(buf_span(&seen[i]), span_of(der, (size_t)len));
+        OPENSSL_free(der);
+    }
+}
+
+static SSL_SESSION *session;
+
+static int keep_session(SSL *ssl, SSL_SESSION *s)
+{
+    (void)ssl;
+    SSL_SESSION_free(session);
+    session = s;
+    return 1;
+}
+
+static void use_chain(SSL_CTX *ctx, const struct chain *c)
+{
+    EXPECT(SSL_CTX_use_certificate(ctx, c->certificate[0]) == 1);
+    EXPECT(SSL_CTX_use_PrivateKey(ctx, c->key[0]) == 1);
+    EXPECT(SSL_CTX_add1_chain_cert(ctx, c->certificate[1]) == 1);
+    EXPECT(SSL_CTX_add1_chain_cert(ctx, c->certificate[2]) == 1);
+}
+
+/* A first connection, then three resumed ones, each by the ticket of the one before. */
+static void connect_and_resume(struct fixture *f, int version, const struct chain *chain)
+{
+    SSL_CTX *ctx = client_context(f);
+    SSL_CTX_set_min_proto_version(ctx, version);
+    SSL_CTX_set_max_proto_version(ctx, version);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    if (chain)
+        use_chain(ctx, chain);
+    for (int i = 0; i < 4; i++) {
+        unsigned opened = f->opened;
+        struct client c = {.fd = connect_to(f->tls_port), .ssl = SSL_new(ctx)};
+        SSL_set_fd(c.ssl, c.fd);
+        if (session)
+            SSL_set_session(c.ssl, session);
+        EXPECT(SSL_connect(c.ssl) == 1);
+        uint8_t back[4];
+        EXPECT(client_send(&c, SPAN("ping")));
+        EXPECT(client_receive(&c, back, 4)); /* TLS 1.3 tickets come before it */
+        EXPECT_EQ_IN(chain ? SSL_get_version(c.ssl) : "no chain", SSL_session_reused(c.ssl), i > 0);
+        EXPECT(wait_until(&f->opened, opened + 1));
+        expect_seen(chain, chain ? 3 : 0);
+        SSL_shutdown(c.ssl);
+        client_close(&c);
+    }
+    SSL_SESSION_free(session);
+    session = NULL;
+    SSL_CTX_free(ctx);
+}
+
+TEST(a_ticket_resumes_and_still_shows_the_whole_chain)
+{
+    struct fixture *f = fixture_create(2); /* a ticket of one loop is good in the other */
+    f->events.on_open = keep_chain;
+    fixture_start(f);
+    struct chain chain = make_chain();
+    connect_and_resume(f, TLS1_2_VERSION, NULL);
+    connect_and_resume(f, TLS1_3_VERSION, NULL);
+    connect_and_resume(f, TLS1_2_VERSION, &chain);
+    connect_and_resume(f, TLS1_3_VERSION, &chain);
+    struct net_stats stats = fixture_stats(f);
+    EXPECT_EQ(stats.handshakes, 16);
+    EXPECT_EQ(stats.resumed, 12);
+    free_chain(&chain);
+    fixture_destroy(f);
+    for (int i = 0; i < LINK_CHAIN_MAX; i++)
+        buf_fini(&seen[i]);
+}
+
+/* ── what never becomes a handshake ── */
+
+TEST(junk_is_shown_the_door)
+{
+    static const struct {
+        const char *name;
+        struct span bytes;
+    } cases[] = {
+        {"plain HTTP",         SPAN_INIT("GET / HTTP/1.1\r\n\r\n")                  },
+        {"plain MQTT",         SPAN_INIT("\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c")    },
+        {"one wrong byte",     SPAN_INIT("\x17")                                    },
+        {"wrong version",      SPAN_INIT("\x16\x02\x00\x00\x01x")                   },
+        {"a record too long",  SPAN_INIT("\x16\x03\x01\xff\xff")                    },
+        {"SSL 2 hello",        SPAN_INIT("\x80\x2e\x01\x03\x01\x00\x15")            },
+        {"not a hello",        SPAN_INIT("\x16\x03\x01\x00\x04\x0e\x00\x00\x00")    },
+        {"a hello of nothing", SPAN_INIT("\x16\x03\x01\x00\x04\x01\x00\x00\x00")    },
+        {"an empty record",    SPAN_INIT("\x16\x03\x01\x00\x00\x16\x03\x01\x00\x00")},
+        {"an alert",           SPAN_INIT("\x15\x03\x01\x00\x02\x02\x28")            },
+    };
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int fd = connect_to(f->tls_port);
+        int64_t start = system_now().mono_ms;
+        EXPECT_EQ(send(fd, cases[i].bytes.data, cases[i].bytes.len, MSG_NOSIGNAL),
+                  cases[i].bytes.len);
+        uint8_t answer[100];
+        while (recv(fd, answer, sizeof(answer), 0) > 0)
+            ;
+        if (system_now().mono_ms - start > 150)
+            fail_msg("%s: closed only after %d ms", cases[i].name,
+                     (int)(system_now().mono_ms - start));
+        close(fd);
+    }
+    EXPECT_EQ(f->opened, 0);
+    EXPECT_EQ(fixture_stats(f).handshakes_failed, COUNT(cases));
+    fixture_destroy(f);
+}
+
+TEST(a_handshake_has_a_deadline_that_trickling_does_not_move)
+{
+    struct fixture *f = fixture_create(1);
+    f->config.handshake_ms = 300;
+    fixture_start(f);
+    int mute = connect_to(f->tls_port), slow = connect_to(f->tls_port);
+    struct client good = client_tls(f, 0, NULL);
+    struct client plain = client_plain(f);
+    int64_t start = system_now().mono_ms;
+    static const uint8_t hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for (size_t i = 0; i < 1000; i++) {
+        if (send(slow, i < sizeof(hello) ? hello + i : hello, 1, MSG_NOSIGNAL) < 0)
+            break;
+        usleep(10 * 1000);
+    }
+    int64_t took_ms = system_now().mono_ms - start;
+    EXPECT(took_ms >= 200);
+    EXPECT(took_ms < 1500);
+    uint8_t byte;
+    EXPECT(recv(mute, &byte, 1, 0) == 0);
+    EXPECT_EQ(fixture_stats(f).handshakes_late, 2);
+    /* Those that are through it are not touched. */
+    EXPECT(client_send(&good, SPAN("x")));
+    EXPECT(client_receive(&good, &byte, 1));
+    EXPECT(client_send(&plain, SPAN("x")));
+    EXPECT(client_receive(&plain, &byte, 1));
+    client_close(&good);
+    client_close(&plain);
+    close(mute);
+    close(slow);
+    fixture_destroy(f);
+}
+
+TEST(broken_records_after_the_handshake_end_the_link)
+{
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    struct client c = client_tls(f, TLS1_3_VERSION, NULL);
+    EXPECT(wait_until(&f->opened, 1));
+    EXPECT(send(c.fd, "\x17\x03\x03\x00\x20 this is not a record of theirs ", 37, 0) == 37);
+    EXPECT(wait_until(&f->closed, 1));
+    EXPECT_EQ(f->last_why, BAD_PACKET);
+    client_close(&c);
+    fixture_destroy(f);
+}
+
+TEST(a_flood_of_key_updates_from_one_who_does_not_read_ends_the_link)
+{
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    struct client c = client_tls(f, TLS1_3_VERSION, NULL);
+    for (int i = 0; i < 1000000 && !f->closed; i++) {
+        SSL_key_update(c.ssl, SSL_KEY_UPDATE_REQUESTED);
+        if (SSL_do_handshake(c.ssl) != 1)
+            break;
+    }
+    EXPECT(wait_until(&f->closed, 1));
+    EXPECT_EQ(f->last_why, SLOW_READER);
+    client_close(&c);
+    fixture_destroy(f);
+}
+
+/* ── certificates ── */
+
+TEST(new_certificates_serve_new_connections_and_bad_ones_change_nothing)
+{
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    struct client old = client_tls(f, 0, NULL);
+    struct buf why = {0};
+    struct net_certificate both[2], bad = {"/nonexistent.pem", "/nonexistent.key"};
+    EXPECT(!net_certificates(f->net, &bad, 1, &why));
+    EXPECT(memmem(why.data, why.len, "/nonexistent.pem", 16) != NULL);
+    buf_clear(&why);
+    EXPECT_EQ(pki_certificates(f->pki, both), 1);
+    bad = (struct net_certificate){both[0].chain, both[0].chain}; /* no key in it */
+    EXPECT(!net_certificates(f->net, &bad, 1, &why));
+    struct client same = client_tls(f, 0, NULL);
+    EXPECT(net_certificates(f->net, both, 1, &why));
+    struct client fresh = client_tls(f, 0, NULL);
+    struct client *all[] = {&old, &same, &fresh};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        uint8_t byte;
+        EXPECT(client_send(all[i], SPAN("x")));
+        EXPECT(client_receive(all[i], &byte, 1));
+        client_close(all[i]);
+    }
+    buf_fini(&why);
+    fixture_destroy(f);
+}
+
+static atomic_uint rsa_ready;
+
+static void on_rsa(void *ctx, bool ok, struct span why)
+{
+    struct fixture *f = ctx;
+    struct buf text = {0};
+    struct net_certificate both[2];
+    CHECK(ok && why.len == 0);
+    CHECK(net_certificates(f->net, both, pki_certificates(f->pki, both), &text));
+    atomic_store(&rsa_ready, 1);
+}
+
+TEST(clients_without_ecdsa_are_served_once_the_rsa_chain_is_there)
+{
+    struct fixture *f = fixture_create(1);
+    fixture_start(f);
+    SSL_CTX *ctx = client_context(f);
+    EXPECT(SSL_CTX_set1_sigalgs_list(ctx, "RSA-PSS+SHA256:RSA+SHA256") == 1);
+    EXPECT(!handshake_with(f, ctx));
+    SSL_CTX_free(ctx);
+    pki_start_rsa(f->pki, on_rsa, f);
+    for (int i = 0; i < 12 && !wait_until(&rsa_ready, 1); i++)
+        ;
+    EXPECT_EQ(rsa_ready, 1);
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < COUNT(versions); i++) {
+        ctx = client_context(f); /* ca.pem has both CAs now */
+        EXPECT(SSL_CTX_set1_sigalgs_list(ctx, "RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA256") == 1);
+        struct client c = client_tls(f, versions[i], ctx);
+        /* Whoever can do both is given the cheap one, whatever it likes better. */
+        EXPECT_EQ(EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(c.ssl))),
+                  EVP_PKEY_EC);
+        client_close(&c);
+        EXPECT(SSL_CTX_set1_sigalgs_list(ctx, "RSA-PSS+SHA256:RSA+SHA256") == 1);
+        c = client_tls(f, versions[i], ctx);
+        EXPECT_EQ(EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(c.ssl))),
+                  EVP_PKEY_RSA);
+        client_close(&c);
+        SSL_CTX_free(ctx);
+    }
+    fixture_destroy(f);
+}
+
+TEST_MAIN(RUN(only_the_ciphers_and_versions_of_the_policy_are_spoken),
+          RUN(renegotiation_is_refused),
+          RUN(alpn_names_http_1_1_on_the_http_listener_and_else_says_nothing),
+          RUN(a_ticket_resumes_and_still_shows_the_whole_chain), RUN(junk_is_shown_the_door),
+          RUN(a_handshake_has_a_deadline_that_trickling_does_not_move),
+          RUN(broken_records_after_the_handshake_end_the_link),
+          RUN(a_flood_of_key_updates_from_one_who_does_not_read_ends_the_link),
+          RUN(new_certificates_serve_new_connections_and_bad_ones_change_nothing),
+          RUN(clients_without_ecdsa_are_served_once_the_rsa_chain_is_there))
