@@ -38,7 +38,9 @@ struct doc_node doc_first(struct doc_node parent)
 struct doc_node doc_next(struct doc_node parent, struct doc_node child)
 {
     struct doc_node next = node_after(child);
-    return next.at == node_end(parent) ? (struct doc_node){NULL} : next;
+    if (next.at == node_end(parent))
+        next.at = NULL;
+    return next;
 }
 
 struct span doc_key(struct doc_node member)

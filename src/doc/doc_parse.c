@@ -375,7 +375,8 @@ enum status doc_parse(struct span json, const struct doc_syntax *syntax, struct 
     if (room > most)
         room = most;
     uint8_t *base = arena_bytes(a, room);
-    CHECK(base);
+    if (!base)
+        return TOO_LARGE;
     struct parser p = {.at = json.data,
                        .end = json.data + json.len,
                        .out = base + NODE_HEAD,

@@ -72,7 +72,7 @@ static inline struct span fault_text(const struct doc_fault *fault)
 /* 2026-03-04T10:20:30Z and some seconds. */
 static inline int64_t second(int n)
 {
-    return 1772619630000 + n * 1000;
+    return 1772619630000 + n * INT64_C(1000);
 }
 
 static inline struct doc_write write_of(enum doc_section section, int64_t version)
