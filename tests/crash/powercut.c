@@ -1,0 +1,395 @@
+/* The power-cut trial (trials F02). Runs the writer under the recorder, then opens, with the real
+ * keeper, many directories as a power cut could have left them, and holds each against the model.
+ * Some of those directories are given to the writer again, under the recorder, and cut once more
+ * while it opens them or goes on.
+ *
+ *   powercut STATES RECORDER WRITER [must-fail]
+ *
+ * With must-fail the writer is known to promise too early, and the trial passes if it finds a lost
+ * promise. Exit 0: passed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "model.h"
+#include "store/lmdb_store.h"
+
+enum {
+    WORKERS = 2,
+    BATCHES = 250,      /* of each shard, in the first run … */
+    BATCHES_AGAIN = 6,  /* … and after a cut */
+    SECOND_EVERY = 100, /* states to one that is cut again, … */
+    SECOND_STATES = 10, /* … in so many places */
+    SHOWN = 5           /* failures told in full */
+};
+
+static const char *recorder, *writer;
+static char top[64]; /* everything is made below it */
+static bool must_fail;
+
+/* Shared by the workers. */
+static struct tally {
+    _Atomic unsigned states, second, opening, failed, lost; /* states, of them: …; lost promises */
+    _Atomic unsigned shown;
+} * tally;
+
+/* -- running the writer -- */
+
+static void run_writer(const char *root, const char *log, uint64_t seed, int batches)
+{
+    char data[128], seed_text[24], batches_text[12];
+    snprintf(data, sizeof(data), "%s/data", root);
+    snprintf(seed_text, sizeof(seed_text), "%llu", (unsigned long long)seed);
+    snprintf(batches_text, sizeof(batches_text), "%d", batches);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("LD_PRELOAD", recorder, 1);
+        setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+        setenv("TWINHUB_RECORD_DIR", root, 1);
+        setenv("TWINHUB_RECORD_LOG", log, 1);
+        setenv("TWINHUB_RECORD_SYNC_US", "100", 1);
+        execl(writer, writer, data, seed_text, batches_text, (char *)NULL);
+        _exit(127);
+    }
+    int status = -1;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) {
+        fprintf(stderr, "powercut: the writer ended with %d\n", status);
+        exit(2);
+    }
+}
+
+/* -- opening a state -- */
+
+struct seen {
+    struct model_state handles[MODEL_HANDLES];
+    uint8_t hub_id[16];
+    unsigned rows; /* of scans */
+    bool damaged;
+    uint32_t handle, key; /* being loaded */
+};
+
+static void on_load(void *owner, enum status st, struct record *record)
+{
+    struct seen *seen = owner;
+    if (st == OK) {
+        uint64_t seq = model_seq_of(seen->handle, seen->key, record);
+        seen->handles[seen->handle].seq[seen->key] = seq;
+        seen->damaged |= seq == 0;
+    } else {
+        seen->damaged |= st != NOT_FOUND;
+    }
+}
+
+static bool on_row(void *owner, const struct store_key *key, struct record *record)
+{
+    (void)key;
+    (void)record;
+    ((struct seen *)owner)->rows++;
+    return true;
+}
+
+static void on_done(void *owner, enum status st)
+{
+    ((struct seen *)owner)->damaged |= st != OK;
+}
+
+static void look(struct store *s, struct seen *seen)
+{
+    unsigned present = 0;
+    for (seen->handle = 0; seen->handle < MODEL_HANDLES; seen->handle++) {
+        for (seen->key = 0; seen->key < MODEL_KEYS; seen->key++) {
+            struct store_key key = model_key(seen->handle, seen->key);
+            store_load(s, &key, on_load, seen);
+            present += seen->handles[seen->handle].seq[seen->key] && key.device.len;
+        }
+        for (uint32_t p = seen->handle; p < MODEL_PARTITIONS; p += MODEL_HANDLES)
+            seen->handles[seen->handle].parts[p] = s->parts[p];
+    }
+    for (uint32_t p = 0; p < MODEL_PARTITIONS; p++)
+        store_scan(s, &(struct store_key){.partition = p}, false, on_row, on_done, seen);
+    seen->damaged |= seen->rows != present;
+}
+
+static void on_failed(void *owner, enum status st)
+{
+    (void)st;
+    ((struct seen *)owner)->damaged = true;
+}
+
+/* That it can be written shows that what LMDB keeps of free pages is sound as well. */
+static void write_some(struct store *s)
+{
+    for (uint32_t k = 0; k < MODEL_KEYS; k += 3) {
+        struct store_key key = model_key(0, k);
+        struct store_partition part = s->parts[key.partition];
+        struct record *record = model_record(0, k, ++part.seq);
+        store_append(
+            s, &(struct store_change){.key = key, .seq = part.seq, .record = record, .part = part});
+        record_unref(record);
+    }
+    store_commit(s, 1);
+}
+
+static void fill(void *ctx, void *out, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)out)[i] = (uint8_t)image_random(ctx);
+}
+
+/* What the directory shows when it is opened; false: it does not open. */
+static bool open_state(const char *data, bool also_write, struct seen *seen, struct buf *why)
+{
+    static uint64_t seed = 99;
+    struct lmdb_options options = {
+        .path = data,
+        .random = {fill, &seed},
+        .partitions = MODEL_PARTITIONS,
+        .map_bytes = 64 << 20
+    };
+    struct lmdb_env *env;
+    memset(seen, 0, sizeof(*seen));
+    if (lmdb_env_open(&options, &env, why) != OK)
+        return false;
+    memcpy(seen->hub_id, lmdb_env_directory(env)->header.hub_id, sizeof(seen->hub_id));
+    struct store *s = lmdb_env_shard(env);
+    s->owner = seen;
+    s->failed = on_failed;
+    look(s, seen);
+    if (also_write)
+        write_some(s);
+    store_close(s);
+    lmdb_env_close(env);
+    return true;
+}
+
+/* -- one state -- */
+
+struct place {
+    struct image *image;
+    struct model model;
+    const char *root; /* where states are made */
+    unsigned depth;   /* cuts before */
+};
+
+static struct image_cut random_cut(uint64_t *seed)
+{
+    static const unsigned keeps[] = {0, 26, 128, 230, 256, 256}, tears[] = {0, 0, 64, 128};
+    uint64_t how = image_random(seed);
+    return (struct image_cut){.random = image_random(seed),
+                              .keep = keeps[how % COUNT(keeps)],
+                              .tear = tears[(how >> 8) % COUNT(tears)]};
+}
+
+static void tell(const struct place *p, struct image_cut cut, const char *what)
+{
+    tally->failed++;
+    if (must_fail || tally->shown++ >= SHOWN)
+        return;
+    fprintf(stderr, "powercut: after %zu of %zu entries, cut %u, random %llu keep %u tear %u: %s\n",
+            p->image->at, p->image->count, p->depth + 1, (unsigned long long)cut.random, cut.keep,
+            cut.tear, what);
+}
+
+/* True: all is as the model says; *seen is what was found. */
+static bool try_state(const struct place *p, struct image_cut cut, struct seen *seen)
+{
+    char data[128];
+    struct buf why = {0};
+    snprintf(data, sizeof(data), "%s/data", p->root);
+    image_write_state(p->image, cut, p->root);
+    tally->states++;
+    tally->second += p->depth;
+    tally->opening += !p->model.opened;
+    bool good = open_state(data, cut.random % 4 == 0, seen, &why);
+    if (!good)
+        tell(p, cut, (buf_byte(&why, 0), (const char *)why.data));
+    buf_fini(&why);
+    if (!good)
+        return false;
+    if (p->model.opened && memcmp(seen->hub_id, p->model.hub_id, sizeof(seen->hub_id)) != 0) {
+        tell(p, cut, "it is another hub");
+        return false;
+    }
+    if (seen->damaged) {
+        tell(p, cut, "a record is damaged, or rows and records differ");
+        return false;
+    }
+    for (uint32_t h = 0; h < MODEL_HANDLES; h++) {
+        bool found;
+        model_find(&p->model, h, &seen->handles[h], &found);
+        if (!found) {
+            tally->lost++;
+            tell(p, cut, "a promise is lost, or a batch is there in part");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void advance(struct place *p, size_t at)
+{
+    size_t from = p->image->at;
+    image_advance(p->image, at);
+    model_advance(&p->model, p->image->entries + from, at - from);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Places in order. One in `early` is before the directory was opened. */
+static size_t *random_places(const struct image *im, unsigned count, unsigned early, uint64_t *seed)
+{
+    size_t opened = 0, *places = calloc(count, sizeof(*places));
+    CHECK(places);
+    while (opened < im->count && !(im->entries[opened].head.type == REC_MARK))
+        opened++;
+    for (unsigned i = 0; i < count; i++) {
+        size_t range = i % early == 0 ? opened : im->count;
+        places[i] = image_random(seed) % (range + 1);
+    }
+    qsort(places, count, sizeof(*places), by_value);
+    return places;
+}
+
+/* -- a state that is cut again -- */
+
+static void try_again(const struct place *first, struct image_cut cut, const struct seen *seen,
+                      uint64_t *seed)
+{
+    char start[128], run[128], log[128];
+    snprintf(start, sizeof(start), "%s-start", first->root);
+    snprintf(run, sizeof(run), "%s-run", first->root);
+    snprintf(log, sizeof(log), "%s-log", first->root);
+    image_write_state(first->image, cut, start);
+    image_write_state(first->image, cut, run);
+    run_writer(run, log, image_random(seed), BATCHES_AGAIN);
+
+    struct place second = {
+        .image = image_load(log, start), .root = first->root, .depth = first->depth + 1};
+    if (first->model.opened) { /* what it has promised holds through the second cut */
+        second.model.opened = true;
+        memcpy(second.model.hub_id, seen->hub_id, sizeof(seen->hub_id));
+    }
+    for (uint32_t h = 0; h < MODEL_HANDLES; h++)
+        second.model.handles[h].acked = seen->handles[h];
+    size_t *places = random_places(second.image, SECOND_STATES, 2, seed);
+    for (unsigned i = 0; i < SECOND_STATES; i++) {
+        struct seen found;
+        advance(&second, places[i]);
+        (void)!try_state(&second, random_cut(seed), &found);
+    }
+    advance(&second, second.image->count);
+    if (!image_matches(second.image, run))
+        tell(&second, cut, "the recorder has missed something");
+    free(places);
+    model_fini(&second.model);
+    image_free(second.image);
+}
+
+/* -- workers -- */
+
+static void work(int worker, unsigned states, const char *log)
+{
+    char root[96], other[128], empty[96];
+    uint64_t seed = 1000 + (uint64_t)worker;
+    snprintf(root, sizeof(root), "%s/state%d", top, worker);
+    snprintf(empty, sizeof(empty), "%s/empty", top);
+    mkdir(root, 0700);
+    snprintf(other, sizeof(other), "%s-start", root);
+    mkdir(other, 0700);
+    snprintf(other, sizeof(other), "%s-run", root);
+    mkdir(other, 0700);
+    struct place p = {.image = image_load(log, empty), .root = root};
+    unsigned again = states / SECOND_EVERY, simple = states - again * SECOND_STATES;
+    size_t *places = random_places(p.image, simple, 8, &seed);
+    for (unsigned i = 0; i < simple; i++) {
+        struct seen seen;
+        struct image_cut cut = random_cut(&seed);
+        advance(&p, places[i]);
+        bool good = try_state(&p, cut, &seen);
+        if (good && !must_fail && again && i % (simple / again) == 0)
+            try_again(&p, cut, &seen, &seed);
+    }
+    free(places);
+    model_fini(&p.model);
+    image_free(p.image);
+}
+
+static int report(void)
+{
+    printf("%u states opened: %u cut twice, %u before the directory was whole; %u failed, %u of "
+           "them lost a promise\n",
+           tally->states, tally->second, tally->opening, tally->failed, tally->lost);
+    if (must_fail && !tally->lost)
+        printf("a promise made too early was not found\n");
+    return must_fail ? !tally->lost : tally->failed > 0;
+}
+
+static void remove_top(void)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf '%s'", top);
+    if (system(command) != 0) /* NOLINT: our own directory's name */
+        fprintf(stderr, "powercut: %s is left\n", top);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: powercut STATES RECORDER WRITER [must-fail]\n");
+        return 64;
+    }
+    unsigned states = (unsigned)strtoul(argv[1], NULL, 10);
+    recorder = realpath(argv[2], NULL);
+    writer = realpath(argv[3], NULL);
+    must_fail = argc > 4;
+    strcpy(top,
+           access("/dev/shm", W_OK) == 0 ? "/dev/shm/powercut-XXXXXX" : "/tmp/powercut-XXXXXX");
+    tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!recorder || !writer || !mkdtemp(top) || tally == MAP_FAILED) {
+        fprintf(stderr, "powercut: %s\n", strerror(errno));
+        return 2;
+    }
+    char root[96], log[96], empty[96];
+    snprintf(root, sizeof(root), "%s/run", top);
+    snprintf(log, sizeof(log), "%s/log", top);
+    snprintf(empty, sizeof(empty), "%s/empty", top);
+    mkdir(root, 0700);
+    mkdir(empty, 0700);
+    run_writer(root, log, 7, BATCHES);
+
+    struct image *whole = image_load(log, empty);
+    image_advance(whole, whole->count);
+    bool complete = image_matches(whole, root);
+    printf("%zu entries recorded%s\n", whole->count, complete ? "" : ", but not all");
+    image_free(whole);
+    fflush(stdout);
+    pid_t pids[WORKERS];
+    for (int i = 0; i < WORKERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            work(i, states / WORKERS, log);
+            exit(0);
+        }
+    }
+    bool crashed = false;
+    for (int i = 0; i < WORKERS; i++) {
+        int status = -1;
+        crashed |= pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status != 0;
+    }
+    if (crashed)
+        printf("a worker ended early\n");
+    int result = report();
+    remove_top();
+    free((void *)(uintptr_t)recorder);
+    free((void *)(uintptr_t)writer);
+    return !complete || crashed ? 1 : result;
+}
