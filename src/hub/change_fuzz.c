@@ -97,16 +97,24 @@ static void check_record(struct record *before, struct record *after, struct spa
         check_again(before, after, &head);
 }
 
+/* A copy of its own length, so that reading past its end is seen. */
+static struct buf copy_of(struct span s)
+{
+    struct buf copy = {.data = malloc(s.len + !s.len), .len = s.len, .cap = s.len};
+    CHECK(copy.data);
+    if (s.len)
+        memcpy(copy.data, s.data, s.len);
+    return copy;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span in = span_of(data, size), effect, secret;
     struct record *state = NULL;
     while (take(&in, &effect, &secret)) {
-        /* Copies of their own length: reading past the end is seen. */
-        uint8_t *own_effect = malloc(effect.len), *own_secret = malloc(secret.len);
-        CHECK(own_effect && own_secret);
-        effect = span_of(memcpy(own_effect, effect.data, effect.len), effect.len);
-        secret = span_of(memcpy(own_secret, secret.data, secret.len), secret.len);
+        struct buf own_effect = copy_of(effect), own_secret = copy_of(secret);
+        effect = buf_span(&own_effect);
+        secret = buf_span(&own_secret);
         struct record *after = NULL;
         if (apply(state, effect, secret, &after) == OK) {
             if (after)
@@ -114,8 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             record_unref(state);
             state = after;
         }
-        free(own_effect);
-        free(own_secret);
+        buf_fini(&own_effect);
+        buf_fini(&own_secret);
     }
     record_unref(state);
     return 0;

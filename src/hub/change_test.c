@@ -130,6 +130,7 @@ static void sample_init(struct sample *s, enum change_kind kind)
     s->change.before = s->old ? &s->before : NULL;
     s->change.after = s->new ? &s->after : NULL;
     change_encode(&s->change, &s->effect, &s->secret);
+    CHECK(s->effect.data);
 }
 
 static void sample_fini(struct sample *s)
@@ -144,6 +145,7 @@ static void expect_hex(const char *name, struct span bytes, const char *want)
 {
     struct buf hex = {0};
     text_put_hex(&hex, bytes);
+    EXPECT(hex.data || hex.len == 0);
     EXPECT_SPAN_IN(name, buf_span(&hex), span_text(want));
     buf_fini(&hex);
 }
@@ -235,7 +237,7 @@ TEST(the_head_tells_what_happened_to_whom)
 static const struct {
     const char *name;
     enum change_kind kind;
-    size_t at;
+    unsigned at;
     uint8_t byte;
 } damages[] = {
     {"another format",              CHANGE_TWIN,    0,        2   },

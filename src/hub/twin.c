@@ -39,7 +39,7 @@ static enum status write_part(struct part *p, struct span old, const struct doc_
     p->result = (struct doc_result){.section = old};
     if (!p->given)
         return OK;
-    struct doc_fault fault;
+    struct doc_fault fault = {0};
     enum status st =
         (p->replace ? doc_replace : doc_patch)(old, p->value, w, turn->arena, &p->result, &fault);
     if (st == BAD_ARGUMENT || st == SECTION_TOO_LARGE) {

@@ -6,8 +6,8 @@ struct row {
     const char *name;
     const char *start; /* NULL: the one below */
     enum op_kind kind;
-    const char *body;
     enum status want;
+    const char *body;
     const char *says; /* of a refusal */
     struct {
         int etag, desired, reported; /* C, Dv, Rv of twins 1.3 */
@@ -234,24 +234,30 @@ TEST(each_write_has_the_effect_the_rules_say)
 
 /* ---- content of bulk entries ---- */
 
+/* clang-format off */
 static const struct {
     const char *name;
     bool replace;
-    const char *body;
     enum status want;
+    const char *body;
     int etag, desired_version;
     const char *tags, *desired, *push;
 } sections[] = {
-    {"merged",                       false, "{\"id\":\"x\",\"tags\":{\"u\":2},\"properties\":{\"desired\":{\"a\":null}}}",
-     OK,                                                                                                                                 2, 2, "{\"t\":1,\"u\":2}", "{\"b\":2}", "{\"a\":null,\"$version\":2}"                   },
-    {"one replaced, the other left", true,  "{\"tags\":{\"u\":2}}",                                                        OK,           2, 1, "{\"u\":2}",         DESIRED,
-     NULL                                                                                                                                                                                                                        },
-    {"null leaves it, too",          true,  "{\"tags\":null,\"properties\":{\"desired\":{\"c\":1}}}",                      OK,           2,
-     2,                                                                                                                                        TAGS,                "{\"c\":1}", "{\"c\":1,\"a\":null,\"b\":null,\"$version\":2}"},
-    {"nothing given",                true,  "{}",                                                                          OK,           1, 1, TAGS,                DESIRED,     NULL                                            },
-    {"invalid",                      true,  "{\"tags\":{\"a b\":2}}",                                                      BAD_ARGUMENT, 1, 1, TAGS,                DESIRED,     NULL                                            },
-    {"no object",                    false, "[]",                                                                          BAD_ARGUMENT, 1, 1, TAGS,                DESIRED,     NULL                                            },
+    {"merged", false, OK,
+     "{\"id\":\"x\",\"tags\":{\"u\":2},\"properties\":{\"desired\":{\"a\":null}}}",
+     2, 2, "{\"t\":1,\"u\":2}", "{\"b\":2}", "{\"a\":null,\"$version\":2}"},
+    {"one replaced, the other left", true, OK, "{\"tags\":{\"u\":2}}",
+     2, 1, "{\"u\":2}", DESIRED, NULL},
+    {"null leaves it, too", true, OK, "{\"tags\":null,\"properties\":{\"desired\":{\"c\":1}}}",
+     2, 2, TAGS, "{\"c\":1}", "{\"c\":1,\"a\":null,\"b\":null,\"$version\":2}"},
+    {"nothing given", true, OK, "{}",
+     1, 1, TAGS, DESIRED, NULL},
+    {"invalid", true, BAD_ARGUMENT, "{\"tags\":{\"a b\":2}}",
+     1, 1, TAGS, DESIRED, NULL},
+    {"no object", false, BAD_ARGUMENT, "[]",
+     1, 1, TAGS, DESIRED, NULL},
 };
+/* clang-format on */
 
 TEST(bulk_entries_write_the_sections_they_give)
 {

@@ -40,39 +40,33 @@ TEST(a_write_passes_if_its_etag_is_the_current_one)
 
 /* ---- service-rest 7 row 5: syntax, existence, If-Match, validation ---- */
 
+/* clang-format off */
 static const struct {
     const char *name;
     enum op_kind kind;
+    int if_version;
     const char *device, *module, *if_match, *body;
-    int64_t if_version;
     enum status want;
     const char *says;
 } refusals[] = {
-    {"syntax before existence",     OP_TWIN_PATCH,  "nobody",  NULL, NULL,  "{",           -1, BAD_FORMAT,    NULL     },
-    {"no body before existence",    OP_TWIN_PUT,    "nobody",  NULL, NULL,  "",            -1, NULL_ARGUMENT, NULL     },
-    {"existence before If-Match",   OP_TWIN_PATCH,  "nobody",  NULL, "bad", "{}",          -1, NO_DEVICE,
-     "nobody"                                                                                                          },
-    {"existence before validation", OP_TWIN_PUT,    "nobody",  NULL, NULL,  "[]",          -1, NO_DEVICE,
-     "nobody"                                                                                                          },
-    {"If-Match before validation",  OP_TWIN_PATCH,  "pump-07", NULL, "bad", "[]",          -1, ETAG_MISMATCH,
-     NULL                                                                                                              },
-    {"no module",                   OP_TWIN_PATCH,  "pump-07", "m",  NULL,  "{}",          -1, NO_DEVICE,     "pump-07"},
-    {"no module to get",            OP_TWIN_GET,    "pump-07", "m",  NULL,  "",            -1, NO_DEVICE,     "pump-07"},
-    {"no device to get",            OP_TWIN_GET,    "nobody",  NULL, NULL,  "",            -1, NO_DEVICE,     "nobody" },
-    {"no device of a module",       OP_TWIN_GET,    "nobody",  "m",  NULL,  "",            -1, NO_DEVICE,     "nobody" },
-    {"no device of its own",        OP_TWIN_READ,   "nobody",  NULL, NULL,  "",            -1, NO_DEVICE,     "nobody" },
-    {"report of nobody",            OP_TWIN_REPORT, "nobody",  NULL, NULL,  "{\"a\":1}",   -1, NO_DEVICE,
-     "nobody"                                                                                                          },
-    {"syntax of a report",          OP_TWIN_REPORT, "nobody",  NULL, NULL,  "{",           -1, BAD_ARGUMENT,
-     "the body is not valid JSON"                                                                                      },
-    {"$version before validation",  OP_TWIN_REPORT, "pump-07", NULL, NULL,  "{\"a b\":1}", 2,
-     ETAG_MISMATCH,                                                                                           NULL     },
-    {"$version 0 is a version",     OP_TWIN_REPORT, "pump-07", NULL, NULL,  "{\"a\":1}",   0,
-     ETAG_MISMATCH,                                                                                           NULL     },
-    {"existence before $version",   OP_TWIN_REPORT, "nobody",  NULL, NULL,  "{}",          9,  NO_DEVICE,
-     "nobody"                                                                                                          },
-    {"the right $version",          OP_TWIN_REPORT, "pump-07", NULL, NULL,  "{\"a\":1}",   1,  OK,            NULL     },
+    {"syntax before existence",     OP_TWIN_PATCH,  -1, "nobody",  NULL, NULL,  "{",           BAD_FORMAT,    NULL},
+    {"no body before existence",    OP_TWIN_PUT,    -1, "nobody",  NULL, NULL,  "",            NULL_ARGUMENT, NULL},
+    {"existence before If-Match",   OP_TWIN_PATCH,  -1, "nobody",  NULL, "bad", "{}",          NO_DEVICE,     "nobody"},
+    {"existence before validation", OP_TWIN_PUT,    -1, "nobody",  NULL, NULL,  "[]",          NO_DEVICE,     "nobody"},
+    {"If-Match before validation",  OP_TWIN_PATCH,  -1, "pump-07", NULL, "bad", "[]",          ETAG_MISMATCH, NULL},
+    {"no module",                   OP_TWIN_PATCH,  -1, "pump-07", "m",  NULL,  "{}",          NO_DEVICE,     "pump-07"},
+    {"no module to get",            OP_TWIN_GET,    -1, "pump-07", "m",  NULL,  "",            NO_DEVICE,     "pump-07"},
+    {"no device to get",            OP_TWIN_GET,    -1, "nobody",  NULL, NULL,  "",            NO_DEVICE,     "nobody"},
+    {"no device of a module",       OP_TWIN_GET,    -1, "nobody",  "m",  NULL,  "",            NO_DEVICE,     "nobody"},
+    {"no device of its own",        OP_TWIN_READ,   -1, "nobody",  NULL, NULL,  "",            NO_DEVICE,     "nobody"},
+    {"report of nobody",            OP_TWIN_REPORT, -1, "nobody",  NULL, NULL,  "{\"a\":1}",   NO_DEVICE,     "nobody"},
+    {"syntax of a report",          OP_TWIN_REPORT, -1, "nobody",  NULL, NULL,  "{",           BAD_ARGUMENT,  "the body is not valid JSON"},
+    {"$version before validation",  OP_TWIN_REPORT, 2,  "pump-07", NULL, NULL,  "{\"a b\":1}", ETAG_MISMATCH, NULL},
+    {"$version 0 is a version",     OP_TWIN_REPORT, 0,  "pump-07", NULL, NULL,  "{\"a\":1}",   ETAG_MISMATCH, NULL},
+    {"existence before $version",   OP_TWIN_REPORT, 9,  "nobody",  NULL, NULL,  "{}",          NO_DEVICE,     "nobody"},
+    {"the right $version",          OP_TWIN_REPORT, 1,  "pump-07", NULL, NULL,  "{\"a\":1}",   OK,            NULL},
 };
+/* clang-format on */
 
 TEST(refusals_come_in_their_order)
 {
@@ -106,7 +100,7 @@ static const char *padded(const char *before, size_t count, const char *after)
     CHECK(strlen(before) + count + strlen(after) < sizeof(text));
     char *at = stpcpy(text, before);
     memset(at, 'x', count);
-    strcpy(at + count, after);
+    memcpy(at + count, after, strlen(after) + 1);
     return text;
 }
 
@@ -191,30 +185,33 @@ TEST(an_arena_that_is_full_asks_for_another_turn)
 
 /* ---- 2.6: the worked sequence ---- */
 
+/* clang-format off */
 static const struct {
     const char *name;
     enum op_kind kind;
-    const char *if_match, *body;
     enum status want;
+    const char *if_match, *body;
     const char *etag; /* of the answer; NULL: none */
     int desired_version, reported_version, version;
     const char *push;
 } worked[] = {
-    {"1 tags",              OP_TWIN_PATCH,  NULL,               "{\"tags\":{\"site\":\"north\"}}",            OK,            "AAAAAAAAAAI=", 1, 1, 3,
-     NULL                                                                                                                                                                                                         },
-    {"2 desired",           OP_TWIN_PATCH,  "\"AAAAAAAAAAI=\"", D("{\"rate\":30,\"net\":{\"apn\":\"iot\"}}"),
-     OK,                                                                                                                     "AAAAAAAAAAM=", 2, 1, 4, "{\"rate\":30,\"net\":{\"apn\":\"iot\"},\"$version\":2}"    },
-    {"3 reported",          OP_TWIN_REPORT, NULL,               "{\"rate\":30}",                              OK,            NULL,           2, 2, 5, NULL                                                        },
-    {"4 an old etag",       OP_TWIN_PATCH,  "\"AAAAAAAAAAI=\"", D("{\"rate\":31}"),                           ETAG_MISMATCH, NULL,           2,
-     2,                                                                                                                                            5, NULL                                                        },
-    {"5 delete",            OP_TWIN_PATCH,  NULL,               D("{\"net\":{\"apn\":null}}"),                OK,            "AAAAAAAAAAQ=", 3, 2, 6,
-     "{\"net\":{\"apn\":null},\"$version\":3}"                                                                                                                                                                    },
-    {"6 nothing to delete", OP_TWIN_PATCH,  NULL,               D("{\"ghost\":null}"),                        OK,            "AAAAAAAAAAQ=", 3, 2, 6,
-     NULL                                                                                                                                                                                                         },
-    {"7 replace",           OP_TWIN_PUT,    NULL,
-     "{\"tags\":{\"a\":1},\"properties\":{\"desired\":{\"rate\":30,\"mode\":\"eco\"}}}",                      OK,
-     "AAAAAAAAAAU=",                                                                                                                         4, 2, 7, "{\"rate\":30,\"mode\":\"eco\",\"net\":null,\"$version\":4}"},
+    {"1 tags", OP_TWIN_PATCH, OK, NULL, "{\"tags\":{\"site\":\"north\"}}",
+     "AAAAAAAAAAI=", 1, 1, 3, NULL},
+    {"2 desired", OP_TWIN_PATCH, OK, "\"AAAAAAAAAAI=\"", D("{\"rate\":30,\"net\":{\"apn\":\"iot\"}}"),
+     "AAAAAAAAAAM=", 2, 1, 4, "{\"rate\":30,\"net\":{\"apn\":\"iot\"},\"$version\":2}"},
+    {"3 reported", OP_TWIN_REPORT, OK, NULL, "{\"rate\":30}",
+     NULL, 2, 2, 5, NULL},
+    {"4 an old etag", OP_TWIN_PATCH, ETAG_MISMATCH, "\"AAAAAAAAAAI=\"", D("{\"rate\":31}"),
+     NULL, 2, 2, 5, NULL},
+    {"5 delete", OP_TWIN_PATCH, OK, NULL, D("{\"net\":{\"apn\":null}}"),
+     "AAAAAAAAAAQ=", 3, 2, 6, "{\"net\":{\"apn\":null},\"$version\":3}"},
+    {"6 nothing to delete", OP_TWIN_PATCH, OK, NULL, D("{\"ghost\":null}"),
+     "AAAAAAAAAAQ=", 3, 2, 6, NULL},
+    {"7 replace", OP_TWIN_PUT, OK, NULL,
+     "{\"tags\":{\"a\":1},\"properties\":{\"desired\":{\"rate\":30,\"mode\":\"eco\"}}}",
+     "AAAAAAAAAAU=", 4, 2, 7, "{\"rate\":30,\"mode\":\"eco\",\"net\":null,\"$version\":4}"},
 };
+/* clang-format on */
 
 TEST(the_worked_sequence_of_the_specification_holds)
 {

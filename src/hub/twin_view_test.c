@@ -187,26 +187,29 @@ TEST(each_kind_of_authentication_has_its_name)
 
 /* ---- content of a new twin ---- */
 
+/* clang-format off */
 static const struct {
     const char *name, *module, *content;
     enum status want;
-    const char *says; /* the text of the refusal, or the properties */
+    const char *says; /* the text of the refusal, or a part of the twin */
 } contents[] = {
-    {"stamped as version 1",                                          NULL, "{\"Tags\":{\"a\":1},\"properties\":{\"desired\":{\"b\":2}}}",
-     OK,                                                                                                                                            "\"desired\":{\"b\":2,\"$metadata\":" AT(CREATED,"1") ",\"b\":" AT(
-         CREATED, "1") "}},\"$version\":1},\"reported\":" ROOT_AT(CREATED)},
-    {"a module's too",       "m",           D("{\"b\":2}"),                                                         OK,
-     "\"desired\":{\"b\":2,\"$metadata\":" AT(CREATED,"1") ",\"b\":" AT(
-         CREATED, "1") "}},\"$version\":1},\"reported\":" ROOT_AT(NEVER)},
-    {"tags alone",                NULL,     "{\"tags\":{\"a\":1},\"properties\":{\"reported\":{\"x\":1}}}",            OK,
-     "\"tags\":{\"a\":1},\"properties\":{\"desired\":" ROOT_AT(CREATED) ",\"reported\":" ROOT_AT(
-         CREATED)},
-    {"null is absent", NULL,"{\"tags\":null,\"properties\":{\"desired\":null}}",                                                                                                                         OK,
-     "\"version\":2,\"properties\":{\"desired\":" ROOT_AT(CREATED)                                                                                                         },
-    {"null inside is not",            NULL,                "{\"tags\":{\"a\":null}}",                                                                        BAD_ARGUMENT,                                                                               NO_NULL "a"},
-    {"a bad key",                                      NULL,               D("{\"a b\":1}"),BAD_ARGUMENT,BAD_KEY "a b"},
-    {"no object",                                               NULL,                         "{\"properties\":[]}",                                                                                BAD_ARGUMENT,                                                                                                                                                                     NOT_TWIN                                          },
+    {"stamped as version 1", NULL,
+     "{\"Tags\":{\"a\":1},\"properties\":{\"desired\":{\"b\":2}}}", OK,
+     "\"desired\":{\"b\":2,\"$metadata\":" AT(CREATED, "1") ",\"b\":" AT(CREATED, "1")
+     "}},\"$version\":1},\"reported\":" ROOT_AT(CREATED)},
+    {"a module's too", "m", D("{\"b\":2}"), OK,
+     "\"desired\":{\"b\":2,\"$metadata\":" AT(CREATED, "1") ",\"b\":" AT(CREATED, "1")
+     "}},\"$version\":1},\"reported\":" ROOT_AT(NEVER)},
+    {"tags alone", NULL, "{\"tags\":{\"a\":1},\"properties\":{\"reported\":{\"x\":1}}}", OK,
+     "\"tags\":{\"a\":1},\"properties\":{\"desired\":" ROOT_AT(CREATED)
+     ",\"reported\":" ROOT_AT(CREATED)},
+    {"null is absent", NULL, "{\"tags\":null,\"properties\":{\"desired\":null}}", OK,
+     "\"version\":2,\"properties\":{\"desired\":" ROOT_AT(CREATED)},
+    {"null inside is not", NULL, "{\"tags\":{\"a\":null}}", BAD_ARGUMENT, NO_NULL "a"},
+    {"a bad key", NULL, D("{\"a b\":1}"), BAD_ARGUMENT, BAD_KEY "a b"},
+    {"no object", NULL, "{\"properties\":[]}", BAD_ARGUMENT, NOT_TWIN},
 };
+/* clang-format on */
 
 TEST(a_twin_may_be_created_with_content)
 {
