@@ -23,7 +23,8 @@ struct map_node *map_find(const struct map *m, uint64_t hash, map_equal_fn *equa
 static void grow(struct map *m)
 {
     size_t slot_count = m->slot_count ? m->slot_count * 2 : 16;
-    struct map_node **slots = calloc(slot_count, sizeof(*slots));
+    struct map_node **slots =
+        calloc(slot_count, sizeof(struct map_node *)); /* NOLINT(bugprone-sizeof-expression) */
     if (!slots)
         check_no_memory();
     MAP_EACH(at, m)

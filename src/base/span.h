@@ -42,7 +42,8 @@ static inline struct span span_text(const char *text)
 
 static inline bool span_eq(struct span a, struct span b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    return a.len == b.len &&
+           (a.len == 0 || (a.data && b.data && memcmp(a.data, b.data, a.len) == 0));
 }
 
 /* Equal but for the case of ASCII letters. */
@@ -71,7 +72,7 @@ static inline struct span span_first(struct span s, size_t n)
 /* Where `byte` first is, or s.len. */
 static inline size_t span_index(struct span s, uint8_t byte)
 {
-    const uint8_t *at = s.len ? memchr(s.data, byte, s.len) : NULL;
+    const uint8_t *at = s.len && s.data ? memchr(s.data, byte, s.len) : NULL;
     return at ? (size_t)(at - s.data) : s.len;
 }
 

@@ -39,8 +39,9 @@ struct hub_process {
     pthread_t threads[256];
     struct span hosts[HOSTS_MAX];
     struct span cas[CERTIFICATES_MAX];
-    struct buf host_name; /* the machine's */
-    uint16_t ports[4];    /* in use: mqtts, https, mqtt, http */
+    uint8_t *ca_bytes[CERTIFICATES_MAX]; /* what the spans point to; owned */
+    struct buf host_name;                /* the machine's */
+    uint16_t ports[4];                   /* in use: mqtts, https, mqtt, http */
     atomic_uint stopped;
     bool stopping;
     int64_t stop_by_ms;
@@ -384,7 +385,8 @@ static bool tell(struct hub_process *p, struct buf *why)
 static bool set_up(struct hub_process *p, struct buf *why)
 {
     name_hosts(p);
-    if (!serve_read_certificates(&p->settings.device_cas, p->cas, &p->cluster.rules.ca_count, why))
+    if (!serve_read_certificates(&p->settings.device_cas, p->ca_bytes, p->cas,
+                                 &p->cluster.rules.ca_count, why))
         return false;
     if (!open_store(p, why))
         return false;
@@ -423,7 +425,7 @@ static void tear_down(struct hub_process *p)
     net_destroy(p->net);
     lmdb_env_close(p->env);
     for (size_t i = 0; i < p->cluster.rules.ca_count; i++)
-        free((void *)(uintptr_t)p->cas[i].data);
+        free(p->ca_bytes[i]);
     explicit_bzero(&p->policies, sizeof(p->policies));
     buf_fini(&p->host_name);
     settings_fini(&p->settings);

@@ -12,8 +12,9 @@
 
 enum { CERTIFICATES_MAX = 64 };
 
-/* Read PEM files; each certificate as DER on the heap (the caller frees the spans' data). */
+/* Read PEM files: each certificate as DER, in `bytes` (the caller frees them) and in `out`. */
 MUST_USE bool serve_read_certificates(const struct setting_list *files,
+                                      uint8_t *bytes[CERTIFICATES_MAX],
                                       struct span out[CERTIFICATES_MAX], size_t *count,
                                       struct buf *why);
 

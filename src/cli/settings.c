@@ -46,7 +46,7 @@ static void *field(struct settings *s, const struct setting *row)
 
 static char *copy(struct span text)
 {
-    char *c = strndup((const char *)text.data, text.len);
+    char *c = strndup(text.data ? (const char *)text.data : "", text.len);
     if (!c)
         check_no_memory();
     return c;
@@ -138,26 +138,37 @@ static bool read_flags(struct settings *s, struct given *given, int argc, char *
     return true;
 }
 
-/* TWINHUB_TOKEN_GRACE; lists are separated by commas. */
+/* The value of TWINHUB_TOKEN_GRACE for token-grace; NULL data when it is not set. */
+static struct span find_variable(const char *setting, char *const *env)
+{
+    char name[64];
+    int n = snprintf(name, sizeof(name), "TWINHUB_%s=", setting);
+    for (char *c = name; *c; c++) {
+        if (*c == '-')
+            *c = '_';
+        else if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+    }
+    for (char *const *e = env; *e; e++)
+        if (strncmp(*e, name, (size_t)n) == 0)
+            return span_text(*e + n);
+    return (struct span){0};
+}
+
+/* Lists are separated by commas. */
 static bool read_environment(struct settings *s, struct given *given, char *const *env,
                              struct buf *why)
 {
     for (size_t r = 0; r < COUNT(settings); r++) {
-        char name[64];
-        int n = snprintf(name, sizeof(name), "TWINHUB_%s=", settings[r].name);
-        for (char *c = name; *c; c++)
-            *c = *c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
-        for (char *const *e = env; *e && !given->by[r]; e++) {
-            if (strncmp(*e, name, (size_t)n) != 0)
-                continue;
-            given->by[r] = true;
-            struct span rest = span_text(*e + n);
-            while (rest.len) {
-                size_t comma = settings[r].kind == LIST ? span_index(rest, ',') : rest.len;
-                if (!set(s, &settings[r], span_first(rest, comma), why))
-                    return false;
-                rest = span_skip(rest, comma < rest.len ? comma + 1 : comma);
-            }
+        struct span rest = find_variable(settings[r].name, env);
+        if (!rest.data || given->by[r])
+            continue;
+        given->by[r] = true;
+        while (rest.len) {
+            size_t comma = settings[r].kind == LIST ? span_index(rest, ',') : rest.len;
+            if (!set(s, &settings[r], span_first(rest, comma), why))
+                return false;
+            rest = span_skip(rest, comma < rest.len ? comma + 1 : comma);
         }
     }
     return true;
@@ -165,9 +176,9 @@ static bool read_environment(struct settings *s, struct given *given, char *cons
 
 static struct span trim(struct span s)
 {
-    while (s.len && strchr(" \t\r\n", s.data[0]))
+    while (s.len && s.data && strchr(" \t\r\n", s.data[0]))
         s = span_skip(s, 1);
-    while (s.len && strchr(" \t\r\n", s.data[s.len - 1]))
+    while (s.len && s.data && strchr(" \t\r\n", s.data[s.len - 1]))
         s.len--;
     return s;
 }

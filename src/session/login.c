@@ -51,9 +51,8 @@ void login_identity(const struct entity *e, struct identity *out)
         out->keys[1].len = 0;
 }
 
-enum status login_decide(const struct login *login, const struct credential_rules *rules,
+enum status login_decide(const struct login *login, const struct login_proof *proof,
                          const struct live *device, const struct live *module,
-                         const struct span *chain, size_t chain_count, int64_t wall_ms,
                          struct credential *out)
 {
     struct identity identity;
@@ -78,11 +77,12 @@ enum status login_decide(const struct login *login, const struct credential_rule
         struct sas token;
         st = sas_parse(login->connect.password, &token);
         if (st == OK)
-            st = credential_by_token(rules, &target, &token, wall_ms, out);
+            st = credential_by_token(proof->rules, &target, &token, proof->wall_ms, out);
         else
             out->reason = "malformed token";
     } else {
-        st = credential_by_certificate(rules, &target, chain, chain_count, wall_ms, out);
+        st = credential_by_certificate(proof->rules, &target, proof->chain, proof->chain_count,
+                                       proof->wall_ms, out);
     }
     if (st == OK && barred) {
         st = UNAUTHORIZED;

@@ -30,11 +30,17 @@ MUST_USE enum status login_parse(const struct mqtt_connect *connect,
                                  const struct credential_rules *rules, struct arena *scratch,
                                  struct login *out, const char **reason);
 
+struct login_proof {
+    const struct credential_rules *rules;
+    const struct span *chain; /* the certificates it sent */
+    size_t chain_count;
+    int64_t wall_ms;
+};
+
 /* May it? `device` and `module` are live entries, perhaps absent identities; `module` is NULL for a
- * device. `chain` are the certificates it sent. Costs the same for unknown identities. */
-MUST_USE enum status login_decide(const struct login *login, const struct credential_rules *rules,
+ * device. Costs the same for unknown identities. */
+MUST_USE enum status login_decide(const struct login *login, const struct login_proof *proof,
                                   const struct live *device, const struct live *module,
-                                  const struct span *chain, size_t chain_count, int64_t wall_ms,
                                   struct credential *out);
 
 /* An identity as auth/ wants it; the keys are parsed into it. */

@@ -228,8 +228,9 @@ struct call *rest_call(const struct http *http, const struct rest_head *head, st
     if (match(http, scratch, &m, &query) != OK)
         return NULL;
     struct call *c = call_create();
-    struct span token =
-        head->authorised ? (struct span){0} : http_header(http, SPAN("authorization"));
+    struct span token = {0};
+    if (!head->authorised)
+        token = http_header(http, SPAN("authorization"));
     struct span body = http_body(http);
     size_t matches, at = 0, tags = if_match_len(http, &matches);
     buf_reserve(&c->bytes, m.device.len + m.module.len + tags + body.len + token.len + 1);
@@ -302,8 +303,9 @@ void rest_put_answer(struct buf *out, const struct rest_answer *answer, const st
     random_fill(random, bytes, sizeof(bytes));
     text_put_uuid(&id, bytes);
     fields[n++] = (struct http_field){SPAN("x-ms-request-id"), buf_span(&id)};
-    struct span client_id =
-        http ? http_header(http, SPAN("x-ms-client-request-id")) : (struct span){0};
+    struct span client_id = {0};
+    if (http)
+        client_id = http_header(http, SPAN("x-ms-client-request-id"));
     if (may_echo(client_id))
         fields[n++] = (struct http_field){SPAN("x-ms-client-request-id"), client_id};
     struct http_response response = {.status = answer->status,

@@ -15,7 +15,8 @@ struct conn *conn_find(const struct shard *s, uint64_t id)
 static void grow(struct shard *s)
 {
     uint32_t room = s->conn_room ? s->conn_room * 2 : 64;
-    s->conns = realloc(s->conns, room * sizeof(*s->conns));
+    s->conns =
+        realloc(s->conns, room * sizeof(struct conn *)); /* NOLINT(bugprone-sizeof-expression) */
     s->generations = realloc(s->generations, room * sizeof(*s->generations));
     s->free_slots = realloc(s->free_slots, room * sizeof(*s->free_slots));
     if (!s->conns || !s->generations || !s->free_slots)
@@ -145,14 +146,13 @@ static void send_bytes(struct conn *c, struct span bytes)
 
 static void put_mark(struct conn *c, uint64_t batch, unsigned replies)
 {
-    struct mark *last = c->mark_count ? &c->marks[c->mark_count - 1] : NULL;
     c->replies += replies;
-    if (last && last->batch >= batch) {
-        last->end = c->bytes.len;
-        last->replies += replies;
+    if (c->mark_count && c->marks[c->mark_count - 1].batch >= batch) {
+        c->marks[c->mark_count - 1].end = c->bytes.len;
+        c->marks[c->mark_count - 1].replies += replies;
         return;
     }
-    if (c->mark_count == c->mark_room) {
+    if (!c->marks || c->mark_count == c->mark_room) {
         c->mark_room = c->mark_room ? c->mark_room * 2 : 2;
         c->marks = realloc(c->marks, c->mark_room * sizeof(*c->marks));
         if (!c->marks)

@@ -7,6 +7,7 @@
 
 /* A call that several shards answer: its parts come back in any order. */
 struct gather {
+    struct list link; /* in shard.gathers */
     uint64_t conn;
     bool is_list;
     uint32_t top;
@@ -19,6 +20,7 @@ static struct gather *gather_create(struct conn *c, unsigned count)
     struct gather *g = calloc(1, sizeof(*g) + count * sizeof(struct call *));
     if (!g)
         check_no_memory();
+    list_append(&c->shard->gathers, &g->link);
     g->conn = c->id;
     g->count = g->left = count;
     return g;
@@ -52,8 +54,18 @@ static void answer(struct shard *s, struct gather *g, enum route_id route, struc
             whole->status = g->parts[i]->status;
         call_destroy(g->parts[i]);
     }
+    list_remove(&g->link);
     free(g);
     http_conn_answer(s, whole);
+}
+
+void gather_drop(struct list *gathers)
+{
+    LIST_EACH_SAFE(at, gathers)
+    {
+        free(CONTAINER_OF(at, struct gather, link));
+    }
+    list_init(gathers);
 }
 
 /* ---- bulk ---- */
@@ -130,22 +142,16 @@ void gather_bulk(struct conn *c)
         return;
     }
     unsigned i = 0;
-    struct list refused;
-    list_init(&refused);
     for (struct doc_node n = doc_first(array); n.at; n = doc_next(array, n), i++) {
         struct call *part = bulk_part(n);
-        if (part->status == OK) {
-            send_part(s, g, part, i, shard_of(s->cluster, part->op.device));
-            continue;
-        }
-        part->gather = g;
-        part->index = i;
         g->parts[i] = part;
-        list_append(&refused, &part->link);
+        if (part->status == OK)
+            send_part(s, g, part, i, shard_of(s->cluster, part->op.device));
+        else
+            g->left--; /* it names nobody: answered here */
     }
-    /* These are answered here; the last one may end the gathering. */
-    for (struct list *at; (at = list_take_first(&refused));)
-        gather_answer(s, CONTAINER_OF(at, struct call, link));
+    if (g->left == 0)
+        answer_bulk(s, g);
 }
 
 /* ---- lists ---- */

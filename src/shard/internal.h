@@ -93,6 +93,8 @@ void http_conn_answer(struct shard *s, struct call *call);
 /* ---- gather.c: calls that ask several shards ---- */
 void gather_bulk(struct conn *c);
 void gather_list(struct conn *c);
+/* At the end of the shard: what never came back. */
+void gather_drop(struct list *gathers);
 /* A part has come back. */
 void gather_answer(struct shard *s, struct call *call);
 /* The owner's part of a list: a partition a turn; true when the last is done. */

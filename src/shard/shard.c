@@ -475,6 +475,7 @@ struct shard *shard_create(unsigned index, const struct cluster *cluster, struct
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!s || block == MAP_FAILED)
         check_no_memory();
+    list_init(&s->gathers);
     s->index = index;
     s->cluster = cluster;
     s->store = store;
@@ -516,6 +517,7 @@ void shard_destroy(struct shard *s)
     drop_calls(&s->calls);
     drop_calls(&s->held_calls);
     drop_calls(&s->mail);
+    gather_drop(&s->gathers);
     hub_fini(&s->hub);
     struct arena arena = s->arena;
     arena_fini(&s->arena);

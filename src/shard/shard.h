@@ -82,6 +82,7 @@ struct shard {
 
     struct list calls;                     /* to run, in order */
     struct list held_calls;                /* done, waiting for their batch */
+    struct list gathers;                   /* calls whose parts are under way */
     unsigned calls_out;                    /* this shard's requests that are somewhere under way */
     struct buf out, app, wire, body, line; /* scratch, reused */
 
