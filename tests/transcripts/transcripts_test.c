@@ -1,0 +1,140 @@
+/* Runs every case of this folder on one, two and three shards, the last with its bytes
+ * cut at random; and makes sure that a wrong transcript is found out. */
+#include "base/test.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "script.h"
+#include "wire/uri.h"
+
+#define FOLDER "tests/transcripts"
+
+static const struct mode modes[] = {
+    {"one shard",             1, false},
+    {"two shards",            2, false},
+    {"three shards, chunked", 3, true },
+};
+
+static size_t cases;
+
+struct block {
+    int line;
+    struct span text;
+};
+
+/* The next case: from its naming comment to the line before the next one's. */
+static bool next_block(struct span *rest, int *line, struct block *out)
+{
+    bool named = false, body = false;
+    const uint8_t *from = NULL;
+    while (rest->len) {
+        struct span before = *rest, at = uri_cut(rest, '\n');
+        bool comment = span_starts(at, SPAN("# "));
+        if (comment && body) {
+            *rest = before;
+            break;
+        }
+        if (comment && !named) {
+            named = true;
+            from = before.data;
+            out->line = *line;
+        }
+        body = body || (named && at.len && at.data[0] != '#');
+        (*line)++;
+    }
+    if (from)
+        out->text = span_of(from, (size_t)(rest->data - from));
+    return body;
+}
+
+static void run_text(const char *file, struct span text, struct buf *messages)
+{
+    struct block block;
+    for (int line = 1; next_block(&text, &line, &block);) {
+        cases++;
+        for (size_t m = 0; m < COUNT(modes); m++)
+            if (!script_run(file, block.line, block.text, &modes[m], messages))
+                break;
+    }
+}
+
+static void read_file(const char *path, struct buf *out)
+{
+    char bytes[65536];
+    FILE *f = fopen(path, "rb");
+    CHECK(f);
+    for (size_t n; (n = fread(bytes, 1, sizeof(bytes), f)) > 0;)
+        buf_put(out, span_of(bytes, n));
+    fclose(f);
+}
+
+static int is_transcript(const struct dirent *e)
+{
+    size_t len = strlen(e->d_name);
+    const char *only = getenv("TRANSCRIPT");
+    return len > 4 && strcmp(e->d_name + len - 4, ".txt") == 0 &&
+           (!only || strstr(e->d_name, only));
+}
+
+TEST(every_transcript_holds)
+{
+    struct dirent **files;
+    struct buf messages = {0};
+    int count = scandir(FOLDER, &files, is_transcript, alphasort);
+    EXPECT(count > 0);
+    for (int i = 0; i < count; i++) {
+        char path[512];
+        struct buf text = {0};
+        snprintf(path, sizeof(path), FOLDER "/%s", files[i]->d_name);
+        read_file(path, &text);
+        run_text(path, buf_span(&text), &messages);
+        buf_fini(&text);
+        free(files[i]);
+    }
+    free(files);
+    fprintf(stderr, "%.*s%zu transcripts\n", SPAN_ARG(buf_span(&messages)), cases);
+    bool holds = messages.len == 0;
+    buf_fini(&messages);
+    EXPECT(holds);
+}
+
+#define TO_D1 "device d1\nd1 > CONNECT client=d1\n"
+
+TEST(a_wrong_transcript_is_found_out)
+{
+    static const struct {
+        const char *name, *text;
+    } rows[] = {
+        {"another code",            TO_D1 "d1 < CONNACK 5\n"                                     },
+        {"a flag too much",         TO_D1 "d1 < CONNACK 0 present\n"                             },
+        {"an answer not expected",  TO_D1                                                        },
+        {"an answer that is late",  TO_D1 "pass 1s\nd1 < CONNACK 0\n"                            },
+        {"no such answer",          TO_D1 "d1 < CONNACK 0\nd1 < PINGRESP\n"                      },
+        {"it is not closed",        TO_D1 "d1 < CONNACK 0\nd1 < CLOSED\n"                        },
+        {"closed, not expected",    TO_D1 "d1 < CONNACK 0\nd1 > BYTES f0\npass 1s\n"             },
+        {"closed, at the end",      TO_D1 "d1 < CONNACK 0\nd1 > BYTES f0\n"                      },
+        {"another body",            "device d1\nsvc > GET /twins/d1\nsvc < 200 {}\n"             },
+        {"another status",          "svc > GET /twins/d1\nsvc < 200 E1 DeviceNotFound d1\n"      },
+        {"another error",           "svc > GET /twins/d1\nsvc < 404 E1 ModuleNotFound d1\n"      },
+        {"another text",            "svc > GET /twins/d1\nsvc < 404 E1 DeviceNotFound d2\n"      },
+        {"a header too much",       "device d1\nsvc > GET /twins/d1 x-ms-client-request-id:1\n"
+                              "svc < 200 <*>\n"                     },
+        {"another value",           "device d1\ntwin d1 desired.$version = 2\n"                  },
+        {"a change",                "device d1\nremember\ndevice d2\nunchanged\n"                },
+        {"a count",                 "device d1\nmetric twinhub_devices = 2\n"                    },
+        {"a word nobody knows",     "frobnicate\n"                                               },
+        {"a name nobody set",       "device d1\nd1 > PUBLISH $(x) y\n"                           },
+        {"a wildcard of its shape", "svc > GET /twins/d1\nsvc < 404 E1 DeviceNotFound <number>\n"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct buf messages = {0};
+        bool holds = script_run("row", 1, span_text(rows[i].text), &modes[0], &messages);
+        EXPECT_EQ_IN(rows[i].name, holds, false);
+        EXPECT_EQ_IN(rows[i].name, messages.len > 0, true);
+        buf_fini(&messages);
+    }
+}
+
+TEST_MAIN(RUN(a_wrong_transcript_is_found_out), RUN(every_transcript_holds))
