@@ -55,7 +55,9 @@ static inline bool span_eq_nocase(struct span a, struct span b)
 
 static inline bool span_starts(struct span s, struct span prefix)
 {
-    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+    return s.len >= prefix.len &&
+           (prefix.len == 0 ||
+            (s.data && prefix.data && memcmp(s.data, prefix.data, prefix.len) == 0));
 }
 
 /* The span without its first `n` bytes; `n` may not exceed its length. */
