@@ -91,8 +91,7 @@ static const char *const identities[] = {
     "{" SAS(KEY_A, KEY_B) "}",
     "{" SAS(KEY_B, KEY_A) ",\"status\":\"disabled\",\"statusReason\":\"lost\"}",
     "{\"authentication\":{\"type\":\"certificateAuthority\"},\"deviceScope\":\"s\"}",
-    "{\"authentication\":{\"type\":\"selfSigned\",\"x509Thumbprint\":{\"primaryThumbprint\":"
-    "\"0123456789abcdefABCDEF0123456789abcdef01\",\"secondaryThumbprint\":null}}}",
+    "{\"authentication\":{\"type\":\"selfSigned\"," THUMBPRINTS(SHA1_A, SHA1_B) "}}",
     "{\"managedBy\":\"x\",\"authentication\":{\"type\":\"none\"}}",
 };
 
