@@ -25,13 +25,14 @@ enum status twin_read(struct hub *h, struct live *who, const struct turn *turn,
 enum status twin_report(struct hub *h, struct live *who, const struct op *op,
                         const struct turn *turn, struct outcome *out);
 
-/* Tags and desired given with a body (parsed JSON object; members matched without case): merged
- * or, with `replace`, each present section replaced. For bulk. `etag_text`, when not empty, must
- * match the twin's. Adds the effects; no answer body. */
+/* Tags and desired given with a body (parsed JSON; members matched without case): merged or, with
+ * `replace`, each section that is given (null is not) replaced. For bulk; `who` exists. Adds the
+ * effects; no answer body. */
 enum status twin_write_sections(struct hub *h, struct live *who, struct doc_node body, bool replace,
                                 const struct turn *turn, struct outcome *out);
-/* The first content of a new twin: fills e->tags, desired, reported (in the arena) and counters
- * C 1, Dv 1, Rv 1 (twins 1.2); `body` may be {NULL}. */
+/* The first content of a new twin: fills e->tags, desired, reported (in the arena), the counters
+ * C 1, Dv 1, Rv 1 and stamp_ms (twins 1.2); ids are set. `body` may be {NULL}; nulls below its
+ * sections are refused. */
 enum status twin_init(struct hub *h, struct entity *e, struct doc_node body,
                       const struct turn *turn, struct outcome *out);
 
