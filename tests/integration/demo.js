@@ -42,7 +42,6 @@ async function soil(hub, registry) {
   show('the service reads', { telemetry: twin.properties.reported.telemetry, connectionState: twin.connectionState });
 
   step('The operator wants a reading every 300 seconds. Only what changed goes to the sensor.');
-  await settle(300); // the SDK subscribes on its own
   await registry.updateTwin('soil-0042', { properties: { desired: { telemetry: { intervalSec: 300 } } } }, '*');
   const push = await sensor.patch();
   assert.deepStrictEqual(push, { telemetry: { intervalSec: 300 }, $version: 2 });
@@ -79,7 +78,6 @@ async function soil(hub, registry) {
   assert.strictEqual(twin.properties.reported.firmware.current, '1.3.0');
 
   step('The operator replaces the whole desired section: what vanished reaches the sensor as null.');
-  await settle(300);
   await new Promise((resolve, reject) =>
     registry._restApiClient.executeApiCall('PUT', '/twins/soil-0042?api-version=2021-04-12',
       { 'Content-Type': 'application/json; charset=utf-8' },
@@ -128,7 +126,6 @@ async function press(hub, registry) {
     assert.deepStrictEqual(read, { ...desired[name], $version: 2 });
     show(name, read);
   }
-  await settle(300);
 
   step('Only the alert rules change. The other two and the device hear nothing, their twins stay.');
   const before = await documents(registry);

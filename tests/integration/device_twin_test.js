@@ -31,7 +31,6 @@ for (const [name, transport] of [['MQTT', Mqtt], ['MQTT over WebSocket', MqttWs]
   test(`${name}: a desired patch reaches the device, tags do not`, async () => {
     const device = (await registry.get(id)).responseBody;
     const peer = await Peer.open(hub, device, transport);
-    await peer.listening(registry, device);
     const before = (await service(id)).properties.desired.$version;
     await registry.updateTwin(id, { tags: { site: 'north' } }, '*');
     await registry.updateTwin(id, { tags: { ring: 1 }, properties: { desired: { net: { apn: 'iot', retry: 5 } } } }, '*');
@@ -67,7 +66,6 @@ for (const [name, transport] of [['MQTT', Mqtt], ['MQTT over WebSocket', MqttWs]
   test(`${name}: null deletes a key on either side`, async () => {
     const device = (await registry.get(id)).responseBody;
     const peer = await Peer.open(hub, device, transport);
-    await peer.listening(registry, device);
     const { $version } = (await service(id)).properties.desired;
     await registry.updateTwin(id, { properties: { desired: { net: { retry: null } } } }, '*');
     assert.deepStrictEqual(await peer.patch(), { net: { retry: null }, $version: $version + 1 });
@@ -82,7 +80,6 @@ for (const [name, transport] of [['MQTT', Mqtt], ['MQTT over WebSocket', MqttWs]
   test(`${name}: a replaced twin arrives as a patch with the nulls`, async () => {
     const device = (await registry.get(id)).responseBody;
     const peer = await Peer.open(hub, device, transport);
-    await peer.listening(registry, device);
     const { $version } = (await service(id)).properties.desired;
     await new Promise((resolve, reject) =>
       registry._restApiClient.executeApiCall('PUT', `/twins/${id}?api-version=2021-04-12`,
@@ -101,7 +98,6 @@ for (const [name, transport] of [['MQTT', Mqtt], ['MQTT over WebSocket', MqttWs]
     const peer = await Peer.open(hub, device, transport);
     assert.strictEqual(peer.twin.properties.desired.mode, 'boost');
     assert.strictEqual(peer.twin.properties.desired.$version, missed.properties.desired.$version);
-    await peer.listening(registry, device);
     const { $version } = (await service(id)).properties.desired;
     await registry.updateTwin(id, { properties: { desired: { mode: 'eco' } } }, '*');
     assert.deepStrictEqual(await peer.patch(), { mode: 'eco', $version: $version + 1 });

@@ -24,10 +24,8 @@ const document = (t) => ({ etag: t.etag, version: t.version, tags: t.tags, prope
 for (const transport of [Mqtt, MqttWs]) {
   test(`${transport.name}: each of three modules is configured and reports alone`, async () => {
     const peers = { device: await Peer.open(hub, device, transport) };
-    await peers.device.listening(registry, device);
     for (const m of names) {
       peers[m] = await Peer.open(hub, modules[m], transport);
-      await peers[m].listening(registry, modules[m]);
     }
     for (const m of names) {
       const others = names.filter((n) => n !== m);
@@ -71,7 +69,6 @@ test('a module that was away reads what it missed', async () => {
 
 test('a replaced module twin arrives with the nulls', async () => {
   const peer = await Peer.open(hub, modules.inference);
-  await peer.listening(registry, modules.inference);
   const { $version } = (await twinOf('inference')).properties.desired;
   await new Promise((resolve, reject) =>
     registry._restApiClient.executeApiCall('PUT', '/twins/press/modules/inference?api-version=2021-04-12',

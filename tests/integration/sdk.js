@@ -25,6 +25,9 @@ class Peer {
       peer.patches.push(JSON.parse(JSON.stringify(patch)));
       peer.waiting.splice(0).forEach((wake) => wake());
     });
+    // Adding the listener subscribes in the background; this waits until the hub has granted it.
+    await new Promise((resolve, reject) =>
+      peer.twin.enableTwinDesiredPropertiesUpdates((e) => (e ? reject(e) : resolve())));
     return peer;
   }
 
@@ -37,21 +40,6 @@ class Peer {
       await new Promise((resolve) => { this.waiting.push(resolve); setTimeout(resolve, left); });
     }
     return this.patches.shift();
-  }
-
-  /** The subscription to desired patches is made by the SDK on its own: wait until it is in force. */
-  async listening(registry, identity) {
-    const id = [identity.deviceId, identity.moduleId].filter(Boolean);
-    const update = id.length === 2 ? 'updateModuleTwin' : 'updateTwin';
-    for (let n = 1; ; n++) {
-      await registry[update](...id, { properties: { desired: { probe: n } } }, '*');
-      await settle(50);
-      if (this.patches.length) break;
-      assert.ok(n < 100, 'desired patches are never heard');
-    }
-    await registry[update](...id, { properties: { desired: { probe: null } } }, '*');
-    while (!('probe' in this.patches.at(-1)) || this.patches.at(-1).probe !== null) await settle(20);
-    this.patches.length = 0;
   }
 
   report(patch) {
