@@ -2,14 +2,30 @@
 
 #include "auth/sas.h"
 #include "base/test.h"
+#include "keeper.h"
 
 #include <stdlib.h>
+
+/* Does the planted fault strike now? */
+static bool strikes(struct world *w, enum fault fault, unsigned one_in)
+{
+    return w->options.fault == fault && test_random(&w->seed) % one_in == 0;
+}
+
+static void trace(struct world *w, enum world_event event, const struct wire *wire,
+                  struct span bytes)
+{
+    if (w->options.trace)
+        w->options.trace(w->options.trace_owner, event, wire ? wire->number : 0, bytes);
+}
 
 /* ---- random bytes and time ---- */
 
 static void fill(void *ctx, void *out, size_t len)
 {
-    uint64_t *seed = ctx;
+    struct world *w = ctx;
+    uint64_t same = 1;
+    uint64_t *seed = w->options.fault == FAULT_SAME_RANDOM && len == 32 ? &same : &w->hub_seed;
     uint8_t *at = out;
     for (size_t i = 0; i < len; i += 8) {
         uint64_t v = test_random(seed);
@@ -58,18 +74,74 @@ static struct wire *wire_of(struct link *l)
     return CONTAINER_OF(l, struct wire, link);
 }
 
+static void arrive(struct wire *wire, struct span bytes)
+{
+    buf_put(&wire->to_peer, bytes);
+    trace(wire->world, WORLD_TO_PEER, wire, bytes);
+}
+
+/* Another open connection than this, of the same kind. */
+static struct wire *other_wire(struct wire *wire)
+{
+    LIST_EACH(at, &wire->world->wires)
+    {
+        struct wire *other = CONTAINER_OF(at, struct wire, all);
+        if (other != wire && other->opened && !other->closed && !other->gone &&
+            other->link.kind == wire->link.kind && other->to_peer.len)
+            return other;
+    }
+    return NULL;
+}
+
+static bool holds(struct span bytes, const char *text)
+{
+    return bytes.len && memmem(bytes.data, bytes.len, text, strlen(text));
+}
+
+/* The send is the planted fault's victim. */
+static bool goes_wrong(struct wire *wire, struct span bytes)
+{
+    struct world *w = wire->world;
+    bool push = holds(bytes, "/PATCH/properties/desired/"), twin = holds(bytes, "/res/200/");
+    struct wire *other = push || twin ? other_wire(wire) : NULL;
+    if (strikes(w, FAULT_LOST_SEND, 64))
+        return true;
+    if (strikes(w, FAULT_DOUBLE_SEND, 64))
+        arrive(wire, bytes);
+    if (other && ((push && strikes(w, FAULT_STRAY_PUSH, 4)) ||
+                  (twin && strikes(w, FAULT_STRAY_ANSWER, 16)))) {
+        arrive(other, bytes);
+        return true;
+    }
+    if (wire->swapped.len == 0 && strikes(w, FAULT_SWAPPED_SENDS, 32)) {
+        buf_put(&wire->swapped, bytes);
+        return true;
+    }
+    return false;
+}
+
 static void link_sends(struct link *l, struct span bytes)
 {
     struct wire *wire = wire_of(l);
     CHECK(!wire->closed);
     CHECK(wire->moving_to < 0);
-    if (!wire->gone)
-        buf_put(&wire->to_peer, bytes);
+    if (wire->gone)
+        return;
+    bool held = wire->swapped.len > 0;
+    if (wire->world->options.fault != FAULT_NONE && goes_wrong(wire, bytes))
+        return;
+    arrive(wire, bytes);
+    if (held) {
+        arrive(wire, buf_span(&wire->swapped));
+        buf_clear(&wire->swapped);
+    }
 }
 
 static void link_closes(struct link *l)
 {
-    wire_of(l)->closing = true;
+    struct wire *wire = wire_of(l);
+    if (!strikes(wire->world, FAULT_KEPT_OPEN, 2))
+        wire->closing = true;
 }
 
 static void link_reads(struct link *l, bool on)
@@ -102,6 +174,7 @@ struct wire *wire_open(struct world *w, enum link_kind kind, unsigned shard)
     wire->shard = shard % w->cluster.count;
     wire->moving_to = -1;
     wire->reading = true;
+    wire->number = ++w->wire_count;
     list_append(&w->wires, &wire->all);
     return wire;
 }
@@ -125,6 +198,7 @@ void wire_drop(struct wire *wire)
     list_remove(&wire->all);
     buf_fini(&wire->to_hub);
     buf_fini(&wire->to_peer);
+    buf_fini(&wire->swapped);
     free(wire);
 }
 
@@ -132,6 +206,7 @@ static void close_wire(struct wire *wire, enum status why)
 {
     wire->closed = true;
     wire->why = why;
+    trace(wire->world, WORLD_CLOSED, wire, (struct span){0});
     shard_events.on_closed(&wire->link, why);
 }
 
@@ -143,6 +218,7 @@ static bool step_wire(struct wire *wire)
         return false;
     if (!wire->opened) {
         wire->opened = true;
+        trace(w, WORLD_OPENED, wire, (struct span){0});
         shard_events.on_open(w->shards[wire->shard], &wire->link);
         return true;
     }
@@ -150,6 +226,7 @@ static bool step_wire(struct wire *wire)
         wire->shard = (unsigned)wire->moving_to;
         wire->moving_to = -1;
         wire->reading = true;
+        trace(w, WORLD_MOVED, wire, (struct span){0});
         shard_events.on_moved(w->shards[wire->shard], &wire->link);
         return true;
     }
@@ -169,12 +246,23 @@ static bool step_wire(struct wire *wire)
     struct buf bytes = {0}; /* a copy of its own: what is kept too long is caught by ASan */
     buf_put(&bytes, span_of(wire->to_hub.data, n));
     buf_consume(&wire->to_hub, n);
+    trace(w, WORLD_TO_HUB, wire, buf_span(&bytes));
     shard_events.on_bytes(&wire->link, buf_span(&bytes));
     buf_fini(&bytes);
     return true;
 }
 
 /* ---- steps ---- */
+
+/* Some of the reads that wait in the store are answered. */
+static bool step_store(struct world *w, unsigned shard)
+{
+    if (!keeper_waits(w->keepers[shard]))
+        return false;
+    while (test_random(&w->seed) % 4 && keeper_answer(w->keepers[shard]))
+        ;
+    return true;
+}
 
 static bool step(struct world *w)
 {
@@ -188,6 +276,7 @@ static bool step(struct world *w)
             if (wire->shard == shard)
                 moved |= step_wire(wire);
         }
+        moved |= step_store(w, shard);
         moved |= w->woken[shard];
         w->woken[shard] = false;
         shard_events.on_turn(w->shards[shard], w->now);
@@ -210,10 +299,15 @@ void world_settle(struct world *w)
     }
 }
 
+void world_sync_shard(struct world *w, unsigned shard)
+{
+    memory_store_sync(w->stores[shard]);
+}
+
 void world_sync(struct world *w)
 {
     for (unsigned i = 0; i < w->cluster.count; i++)
-        memory_store_sync(w->stores[i]);
+        world_sync_shard(w, i);
 }
 
 void world_pass(struct world *w, int64_t ms)
@@ -226,12 +320,21 @@ void world_pass(struct world *w, int64_t ms)
 
 /* ---- life ---- */
 
+static void on_append(void *owner, struct record *old, const struct store_change *change)
+{
+    struct world *w = owner;
+    trace(w, WORLD_APPENDED, NULL, change->effect);
+    if (w->options.on_append)
+        w->options.on_append(w->options.on_append_owner, old, change);
+}
+
 static void start_shards(struct world *w)
 {
     for (unsigned i = 0; i < w->cluster.count; i++) {
+        struct keeper_options keeper = {w->options.async_loads, &w->seed, w->options.fault};
         w->stores[i] = memory_env_shard(w->env);
-        w->shards[i] =
-            shard_create(i, &w->cluster, w->stores[i], (struct random){fill, &w->hub_seed});
+        w->keepers[i] = keeper_create(w->stores[i], &keeper);
+        w->shards[i] = shard_create(i, &w->cluster, w->keepers[i], (struct random){fill, w});
     }
     w->stopped = 0;
     w->failed = OK;
@@ -246,12 +349,12 @@ void world_start(struct world *w, const struct world_options *options)
         .now = {options->wall_ms, options->mono_ms}
     };
     list_init(&w->wires);
-    struct random random = {fill, &w->hub_seed};
+    struct random random = {fill, w};
     struct memory_options memory = {.partitions = 32,
                                     .manual_sync = options->manual_sync,
                                     .random = random,
-                                    .on_append = options->on_append,
-                                    .on_append_owner = options->on_append_owner};
+                                    .on_append = on_append,
+                                    .on_append_owner = w};
     w->env = memory_env_create(&memory);
     policy_defaults(&w->policies, random);
     w->hosts[0] = SPAN(WORLD_HOST);
@@ -296,14 +399,30 @@ static void cut_wires(struct world *w)
     }
 }
 
+/* Nobody waits for anything: no call is under way, nothing is left to write. */
+static void check_idle(const struct world *w)
+{
+    for (unsigned i = 0; i < w->cluster.count; i++) {
+        const struct shard *s = w->shards[i];
+        CHECK(s->calls_out == 0);
+        CHECK(list_empty(&s->calls));
+        CHECK(list_empty(&s->held_calls));
+        CHECK(list_empty(&s->mail));
+        CHECK(s->conn_count == 0);
+        CHECK(!s->dirty);
+    }
+}
+
 void world_stop(struct world *w)
 {
     cut_wires(w);
     world_settle(w);
     world_sync(w);
     world_settle(w);
+    if (w->failed == OK)
+        check_idle(w);
     for (unsigned i = 0; i < w->cluster.count; i++) {
-        store_close(w->stores[i]);
+        store_close(w->keepers[i]);
         shard_destroy(w->shards[i]);
     }
 }
@@ -317,7 +436,17 @@ void world_crash(struct world *w)
 {
     cut_wires(w);
     for (unsigned i = 0; i < w->cluster.count; i++)
+        keeper_go_dark(w->keepers[i]);
+    world_settle(w);
+    for (unsigned i = 0; i < w->cluster.count; i++) /* polled once more, all is durable */
+        w->woken[i] = true;
+    world_settle(w);
+    if (w->failed == OK)
+        check_idle(w);
+    for (unsigned i = 0; i < w->cluster.count; i++) {
         shard_destroy(w->shards[i]);
+        keeper_destroy(w->keepers[i]);
+    }
     memory_env_crash(w->env);
     start_shards(w);
 }

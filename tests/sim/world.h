@@ -10,6 +10,7 @@
 #define SIM_WORLD_H
 
 #include "auth/policy.h"
+#include "fault.h"
 #include "shard/shard.h"
 #include "store/memory_store.h"
 
@@ -17,15 +18,28 @@ enum { WORLD_SHARDS_MAX = 8 };
 
 struct world;
 
+/* What happens on the wires and in the store, in order: the same seed, the same trace. */
+enum world_event {
+    WORLD_OPENED,
+    WORLD_TO_HUB,
+    WORLD_TO_PEER,
+    WORLD_MOVED,
+    WORLD_CLOSED,
+    WORLD_APPENDED, /* `wire` is 0; the bytes are the change record's */
+};
+typedef void world_trace_fn(void *owner, enum world_event event, uint64_t wire, struct span bytes);
+
 /* The client's end of a connection. */
 struct wire {
     struct link link; /* what the shard sees */
+    uint64_t number;  /* 1, 2, 3, … */
     struct list all;
     struct world *world;
     unsigned shard;     /* where it is */
     int moving_to;      /* -1: nowhere */
     struct buf to_hub;  /* sent by the client, not yet delivered */
     struct buf to_peer; /* what the hub sent; the client consumes it */
+    struct buf swapped; /* of a planted fault */
     bool opened, reading;
     bool closing;    /* by the hub */
     bool gone;       /* the client hung up */
@@ -39,10 +53,14 @@ struct world_options {
     uint64_t seed;
     bool manual_sync; /* durable only by world_sync */
     bool chunks;      /* deliver bytes in pieces of random length */
+    bool async_loads; /* the store answers loads and scans on a later step */
+    enum fault fault; /* planted, see fault.h */
     int64_t wall_ms, mono_ms;
     const struct doc_limits *limits; /* NULL: azure */
     memory_append_fn *on_append;
     void *on_append_owner;
+    world_trace_fn *trace; /* may be NULL */
+    void *trace_owner;
 };
 
 struct world {
@@ -52,10 +70,12 @@ struct world {
     struct now now;
     struct cluster cluster;
     struct memory_env *env;
-    struct store *stores[WORLD_SHARDS_MAX];
+    struct store *stores[WORLD_SHARDS_MAX];  /* the memory store's handles */
+    struct store *keepers[WORLD_SHARDS_MAX]; /* before them: what the shards see */
     struct shard *shards[WORLD_SHARDS_MAX];
     bool woken[WORLD_SHARDS_MAX];
     struct list wires;
+    uint64_t wire_count; /* ever */
     struct policies policies;
     struct span hosts[2];
     struct buf log;
@@ -68,7 +88,8 @@ void world_start(struct world *w, const struct world_options *options);
 /* Every connection is cut; the store is kept for world_restart. */
 void world_stop(struct world *w);
 void world_restart(struct world *w);
-/* A power cut: what is not durable is gone; then start again. */
+/* A power cut: what is not durable is gone; then start again. What the old shards still had under
+ * way is brought to its end in the dark: nothing of it reaches the store or a wire. */
 void world_crash(struct world *w);
 void world_end(struct world *w);
 
@@ -83,6 +104,7 @@ void world_step(struct world *w);
 void world_settle(struct world *w);
 /* Make what was committed durable (manual_sync). */
 void world_sync(struct world *w);
+void world_sync_shard(struct world *w, unsigned shard);
 /* Time passes; timers run. */
 void world_pass(struct world *w, int64_t ms);
 
