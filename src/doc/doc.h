@@ -60,8 +60,8 @@ struct doc_node doc_find_nocase(struct doc_node object, struct span key);
  *
  *   OK          *out is the flat document, in the arena
  *   BAD_FORMAT  not one JSON value: syntax, UTF-8, a lone surrogate, text after the value,
- *               nesting over `nesting_max`, a number over `number_max` characters or beyond a
- *               double (1e309)
+ *               nesting over `nesting_max` (or 128), a number over `number_max` characters or
+ *               beyond a double (1e309), a key of 1 MiB
  *   TOO_LARGE   the arena is full
  */
 struct doc_syntax {
@@ -100,7 +100,7 @@ struct doc_write {
     int64_t now_ms;
     int64_t version;       /* the section's $version after this write; unused for tags */
     struct span by;        /* "$lastUpdatedBy" of each leaf written, empty for ordinary writes */
-    struct span by_digest; /* "$lastUpdatedByDigest" */
+    struct span by_digest; /* "$lastUpdatedByDigest"; each at most 255 bytes (CHECK) */
 };
 
 /* Why a write was refused; `key` borrows from the patch. */
@@ -109,7 +109,8 @@ struct doc_fault {
     struct span key;
     uint32_t limit;
 };
-/* The text after "ErrorCode:<Name>;" (service-rest 4.2, twins 3): one line. */
+/* The text after "ErrorCode:<Name>;" (service-rest 4.2, twins 3): one line; of a long key the first
+ * 128 bytes, control characters as '?'. */
 void doc_put_fault(struct buf *b, const struct doc_fault *fault);
 
 struct doc_result {

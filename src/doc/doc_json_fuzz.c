@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t block[8 << 20] __attribute__((aligned(16)));
+static uint8_t block[1 << 20] __attribute__((aligned(16)));
 static struct arena arena;
 static struct buf out;
 

@@ -117,7 +117,7 @@ void node_mark_init(struct node_mark *m, enum doc_section section, int64_t stamp
         [DOC_TAGS] = 0, [DOC_DESIRED] = NODE_STAMP | NODE_VERSION, [DOC_REPORTED] = NODE_STAMP};
     m->flags = flags[section];
     m->stamp_len = node_stamp_len(m->flags);
-    m->origin_len = 0;
+    m->origin = (struct span){0};
     int64_t most = INT64_C(1) << 47;
     store_48(m->stamp, (uint64_t)between(-most, stamp_ms, most - 1));
     store_48(m->stamp + NODE_TIME, (uint64_t)between(0, version, 2 * most - 1));
@@ -133,9 +133,9 @@ uint8_t *node_open(uint8_t *at, unsigned type, const struct node_mark *m, struct
 void node_close(uint8_t *node, const uint8_t *end, size_t count)
 {
     struct doc_node n = {node};
-    store_u32le(node + 4, (uint32_t)(end - node));
+    node_store(node + 4, (size_t)(end - node));
     size_t count_at = NODE_HEAD + node_stamp_len(node_flags(n)) + node_key_len(n);
-    store_u32le(node + count_at, (uint32_t)count);
+    node_store(node + count_at, count);
 }
 
 struct span doc_empty(enum doc_section section, int64_t stamp_ms, struct arena *a)

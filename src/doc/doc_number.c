@@ -85,6 +85,13 @@ bool doc_number_scan(struct span s, struct doc_number *out)
     struct span text = span_first(s, at);
     bool negative_zero = start == 1 && at == 2 && s.data[1] == '0';
     *out = (struct doc_number){.len = at, .is_whole = at == point && !negative_zero};
+    if (out->is_whole && at - start <= 18) { /* the usual ones: no digit can overflow */
+        for (size_t i = start; i < at; i++)
+            out->value = out->value * 10 + (s.data[i] - '0');
+        out->value = start ? -out->value : out->value;
+        out->is_int = true;
+        return true;
+    }
     out->is_int = out->is_whole && text_i64(text, &out->value);
     if (out->is_int)
         return true;

@@ -122,7 +122,7 @@ static void copy_plain(struct parser *p)
         uint64_t stop = (((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
                          ((slash - ones) & ~slash) | word) &
                         highs;
-        store_u64le(p->out, word);
+        memcpy(p->out, p->at, 8);
         size_t n = stop ? (size_t)__builtin_ctzll(stop) / 8 : 8;
         p->at += n;
         p->out += n;
@@ -285,7 +285,7 @@ static enum status parse_container(struct parser *p, uint8_t *node, size_t key_l
     p->out += NODE_COUNT;
     TRY(type == DOC_OBJECT ? parse_object(p, &count) : parse_array(p, &count));
     p->depth--;
-    store_u32le(payload, (uint32_t)count);
+    node_store(payload, count);
     node_head(node, type, 0, key_len, (size_t)(p->out - node));
     return OK;
 }
@@ -296,8 +296,8 @@ static enum status parse_number(struct parser *p, uint8_t *node, size_t key_len)
     if (!doc_number_scan(span_of(p->at, text_left(p)), &number) || number.len > p->number_max)
         return BAD_FORMAT;
     if (number.is_int) {
-        store_u64le(p->out, (uint64_t)number.value);
-        p->out += 8;
+        uint64_t le = htole64((uint64_t)number.value);
+        p->out = node_put(p->out, &le, sizeof(le));
     } else {
         if (room_left(p) < number.len)
             return TOO_LARGE;

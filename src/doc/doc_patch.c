@@ -91,17 +91,17 @@ static uint8_t *put_leaf(uint8_t *at, struct doc_node n, const struct work *k)
     const uint8_t *body = node_key_at(n);
     struct span key = node_key(n);
     at = node_put_stamp(at + NODE_HEAD, m);
-    at = node_put(at, m->origin, m->origin_len);
+    at = node_put(at, m->origin.data, m->origin.len);
     if (doc_type(n) == DOC_ARRAY && k->survey.ignored_in_array) {
         at = node_put(at, key.data, key.len);
-        store_u32le(at, node_count(n));
+        node_store(at, node_count(n));
         at += NODE_COUNT;
         NODE_EACH(element, n)
         at = put_plain(at, element);
     } else {
         at = node_put(at, body, (size_t)(node_end(n) - body));
     }
-    node_head(node, node_type(n), m->flags | (m->origin_len ? NODE_ORIGIN : 0), key.len,
+    node_head(node, node_type(n), m->flags | (m->origin.len ? NODE_ORIGIN : 0), key.len,
               (size_t)(at - node));
     return at;
 }
@@ -169,7 +169,7 @@ static uint8_t *put_entry(uint8_t *at, struct edit *edit, const struct work *k)
 static enum status put_delta(const struct edits *e, struct span old, struct doc_node value,
                              const struct work *k, struct span *out)
 {
-    size_t per_node = NODE_HEAD + k->mark.stamp_len + k->mark.origin_len;
+    size_t per_node = NODE_HEAD + k->mark.stamp_len + k->mark.origin.len;
     size_t room = NODE_HEAD + 2 * sizeof(k->mark.stamp) + NODE_COUNT + node_size(value) +
                   k->survey.node_count * per_node + old.len * (k->replace ? 2 : 1);
     uint8_t *base = arena_bytes(k->arena, room);
@@ -187,18 +187,22 @@ static enum status put_delta(const struct edits *e, struct span old, struct doc_
 
 /* ---- a write ------------------------------------------------------------------------------ */
 
-static void mark_origin(struct node_mark *m, struct span by, struct span digest)
+static enum status mark_origin(struct node_mark *m, const struct doc_write *w, struct arena *a)
 {
-    if (by.len == 0 || !(m->flags & NODE_STAMP))
-        return;
-    CHECK(by.len <= NODE_ORIGIN_MAX);
-    CHECK(digest.len <= NODE_ORIGIN_MAX);
-    uint8_t *at = m->origin;
-    *at++ = (uint8_t)by.len;
-    at = node_put(at, by.data, by.len);
-    *at++ = (uint8_t)digest.len;
-    at = node_put(at, digest.data, digest.len);
-    m->origin_len = (size_t)(at - m->origin);
+    if (w->by.len == 0 || !(m->flags & NODE_STAMP))
+        return OK;
+    CHECK(w->by.len <= NODE_ORIGIN_MAX);
+    CHECK(w->by_digest.len <= NODE_ORIGIN_MAX);
+    size_t len = 2 + w->by.len + w->by_digest.len;
+    uint8_t *origin = arena_bytes(a, len);
+    if (!origin)
+        return TOO_LARGE;
+    m->origin = span_of(origin, len);
+    *origin++ = (uint8_t)w->by.len;
+    origin = node_put(origin, w->by.data, w->by.len);
+    *origin++ = (uint8_t)w->by_digest.len;
+    node_put(origin, w->by_digest.data, w->by_digest.len);
+    return OK;
 }
 
 static enum status write_section(struct work *k, struct span old, struct doc_node value,
@@ -211,7 +215,7 @@ static enum status write_section(struct work *k, struct span old, struct doc_nod
     TRY(plan_members(k, &edits, doc_root(old), value, &result.changed));
     if (result.changed) {
         node_mark_init(&k->mark, w->section, w->now_ms, w->version);
-        mark_origin(&k->mark, w->by, w->by_digest);
+        TRY(mark_origin(&k->mark, w, k->arena));
         TRY(put_delta(&edits, old, value, k, &result.delta));
         TRY(doc_edits_build(&edits, old, result.delta.len, &k->mark, k->arena, &result.section));
         TRY(doc_limits_check_size(result.section, w, fault));

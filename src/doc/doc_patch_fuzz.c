@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t block[16 << 20] __attribute__((aligned(16)));
+static uint8_t block[2 << 20] __attribute__((aligned(16)));
 static struct arena arena;
 static struct buf got, want;
 

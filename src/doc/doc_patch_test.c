@@ -1,3 +1,5 @@
+#include <time.h>
+
 #include "doc/doc_testing.h"
 
 /* twins 2.1 and 2.4, row by row, and 2.5: what a patch leaves, and what the device is told. A NULL
@@ -409,6 +411,76 @@ TEST(any_valid_document_can_be_written_to)
         }
 }
 
+/* ---- linear time -------------------------------------------------------------------------- */
+
+/* An object of `n` numbered members, all `value`. */
+static struct span wide(size_t n, const char *value)
+{
+    struct buf json = {0};
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&json, "%s\"%zx\":%s", i ? "," : "{", i, value);
+    buf_put(&json, SPAN("}\0"));
+    struct span doc = parsed((const char *)json.data);
+    buf_fini(&json);
+    return doc;
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The best time of a wide patch onto a section as wide; *used is what it takes of the arena. */
+static double write_cost(size_t n, const char *value, bool replace, size_t *used)
+{
+    double best = 1e9;
+    struct doc_limits limits = doc_limits_relaxed;
+    limits.tags_max = 1 << 30;
+    struct doc_write w = write_of(DOC_TAGS, 2);
+    w.limits = &limits;
+    for (int round = 0; round < 5; round++) {
+        struct doc_result r;
+        struct doc_fault fault;
+        testing_reset();
+        struct span old = wide(n, "{}"), sent = wide(n, value);
+        size_t mark = arena.used;
+        double start = cpu_seconds();
+        enum status st = replace ? doc_replace(old, doc_root(sent), &w, &arena, &r, &fault)
+                                 : doc_patch(old, doc_root(sent), &w, &arena, &r, &fault);
+        double took = cpu_seconds() - start;
+        EXPECT_EQ(st, OK);
+        best = took < best ? took : best;
+        *used = arena.used - mark;
+    }
+    return best;
+}
+
+/* Eight times the keys may take eight times as long, and what noise adds; a square would be 64. */
+TEST(time_and_memory_grow_with_the_keys_and_no_faster)
+{
+    static const struct {
+        const char *value;
+        bool replace;
+    } rows[] = {
+        {"\"x\"",     false},
+        {"null",      false},
+        {"{\"a\":1}", false},
+        {"1",         true },
+        {"{}",        true }
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t small_used, large_used;
+        double small = write_cost(1000, rows[i].value, rows[i].replace, &small_used);
+        double large = write_cost(8000, rows[i].value, rows[i].replace, &large_used);
+        if (large > small * 28 + 0.0005)
+            fail_msg("row %zu: %.6f s, then %.6f s", i, small, large);
+        EXPECT(large_used <= small_used * 9);
+        EXPECT(large_used <= (size_t)8000 * 400);
+    }
+}
+
 TEST_MAIN(RUN(patches_leave_and_tell_what_twins_2_says),
           RUN(replacements_leave_and_tell_what_twins_2_says),
           RUN(an_absent_value_empties_the_section), RUN(wide_patches_are_merged_like_narrow_ones),
@@ -418,4 +490,5 @@ TEST_MAIN(RUN(patches_leave_and_tell_what_twins_2_says),
           RUN(leaves_name_the_configuration_until_an_ordinary_write),
           RUN(stamps_hold_the_first_time_and_far_ones),
           RUN(a_full_arena_refuses_a_write_and_is_left_alone),
-          RUN(any_valid_document_can_be_written_to))
+          RUN(any_valid_document_can_be_written_to),
+          RUN(time_and_memory_grow_with_the_keys_and_no_faster))
