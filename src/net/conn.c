@@ -260,7 +260,11 @@ static void resume(struct conn *c)
         read_tls(c, buf_span(&kept));
         buf_fini(&kept);
     }
-    if (c->state == CONN_OPEN && c->reads)
+    if (c->state != CONN_OPEN || !c->reads)
+        return;
+    if (c->ended)
+        peer_ended(c);
+    else
         poll_on(c);
 }
 
@@ -326,7 +330,10 @@ static void shake_hands(struct conn *c)
     case TLS_MORE:
         if (c->in.len == 0)
             buf_fini(&c->in);
-        poll_on(c);
+        if (c->ended)
+            conn_kill(c, CLOSED);
+        else
+            poll_on(c);
         return;
     case TLS_DONE:
         count_up(&l->stats.handshakes, 1);
@@ -364,6 +371,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n == UV_EOF && c->state == CONN_OPEN) {
         poll_off(c);
         peer_ended(c);
+        return;
+    }
+    if (n == UV_EOF && c->state == CONN_HANDSHAKE && c->ssl && list_linked(&c->work)) {
+        poll_off(c); /* what waits may be the end of the handshake, and a request */
+        c->ended = true;
         return;
     }
     if (n < 0) {

@@ -305,6 +305,40 @@ TEST(a_handshake_has_a_deadline_that_trickling_does_not_move)
     fixture_destroy(f);
 }
 
+/* When more handshakes are to be done than a turn does, a client's whole request and the end of its
+ * side may have come before the server gets to the last step. */
+static void dawdle(void *shard, struct now now)
+{
+    fixture_on_turn(shard, now);
+    usleep(2000);
+}
+
+static void *say_all_and_end(void *arg)
+{
+    struct client c = client_tls(arg, 0, NULL);
+    CHECK(client_send(&c, SPAN("0123456789")));
+    shutdown(c.fd, SHUT_WR);
+    uint8_t back[10];
+    CHECK(client_receive(&c, back, sizeof(back)));
+    client_close(&c);
+    return NULL;
+}
+
+TEST(a_request_that_comes_with_the_end_of_the_handshake_and_of_the_peer_is_heard)
+{
+    struct fixture *f = fixture_create(1);
+    f->events.on_turn = dawdle;
+    fixture_start(f);
+    pthread_t threads[48];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        EXPECT(pthread_create(&threads[i], NULL, say_all_and_end, f) == 0);
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    EXPECT_EQ(fixture_stats(f).handshakes, COUNT(threads));
+    EXPECT(wait_until(&f->closed, COUNT(threads)));
+    fixture_destroy(f);
+}
+
 TEST(broken_records_after_the_handshake_end_the_link)
 {
     struct fixture *f = fixture_create(1);
@@ -411,6 +445,7 @@ TEST_MAIN(RUN(only_the_ciphers_and_versions_of_the_policy_are_spoken),
           RUN(alpn_names_http_1_1_on_the_http_listener_and_else_says_nothing),
           RUN(a_ticket_resumes_and_still_shows_the_whole_chain), RUN(junk_is_shown_the_door),
           RUN(a_handshake_has_a_deadline_that_trickling_does_not_move),
+          RUN(a_request_that_comes_with_the_end_of_the_handshake_and_of_the_peer_is_heard),
           RUN(broken_records_after_the_handshake_end_the_link),
           RUN(a_flood_of_key_updates_from_one_who_does_not_read_ends_the_link),
           RUN(new_certificates_serve_new_connections_and_bad_ones_change_nothing),
