@@ -113,6 +113,8 @@ static void compare_views(struct span section, const struct naive *naive, const 
     doc_put_service(&got, section, w->version);
     naive_print_service(&want, naive, w);
     expect_same("service view");
+    if (below(4)) /* its members are those of the service's view */
+        return;
     doc_put_device(&got, section, w->version);
     naive_print_device(&want, naive, w->version);
     expect_same("device view");
@@ -131,6 +133,8 @@ static void compare_delta(struct span old, const struct doc_result *r, const str
     expect_same("event");
     EXPECT_EQ(doc_apply(old, r->delta, &arena, &applied), OK);
     EXPECT_SPAN(applied, r->section);
+    if (below(4)) /* replaying again, which changes nothing, is tried less often */
+        return;
     EXPECT_EQ(doc_apply(applied, r->delta, &arena, &applied), OK);
     EXPECT_SPAN(applied, r->section);
 }
@@ -188,7 +192,7 @@ static void one_life(enum doc_section section)
 TEST(writes_agree_with_the_naive_ones)
 {
     arena_init(&arena, block, sizeof(block));
-    for (int i = 0; i < 11000; i++) {
+    for (int i = 0; i < 10100; i++) {
         one_life((enum doc_section)(i % 3));
         arena_reset(&arena);
         naive_reset();
