@@ -19,19 +19,6 @@ enum status directory_refuse(const struct directory *d, const char *what, const 
     return error == ENOSPC || error == EDQUOT ? STORAGE_FULL : UNAVAILABLE;
 }
 
-/* -- small files, whole -- */
-
-/* At most `room` bytes from the start. */
-static enum status read_small(const struct directory *d, const char *name, int fd, uint8_t *out,
-                              size_t room, size_t *len, struct buf *why)
-{
-    ssize_t n = pread(fd, out, room, 0);
-    if (n < 0)
-        return directory_refuse(d, "read", name, errno, why);
-    *len = (size_t)n;
-    return OK;
-}
-
 /* Written beside, synced, then renamed: there is never a part of it under its name. The rename is
  * durable after the next sync of the directory. */
 static enum status write_small(const struct directory *d, const char *name, struct span bytes,
@@ -103,12 +90,13 @@ static enum status read_header(struct directory *d, struct buf *why)
     if (fd < 0)
         return directory_refuse(d, "open", header_name, errno, why);
     uint8_t bytes[HEADER_BYTES + 1]; /* one more, to see that there is no more */
-    size_t len = 0;
-    enum status st = read_small(d, header_name, fd, bytes, sizeof(bytes), &len, why);
+    ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+    int error = errno;
     close(fd);
-    TRY(st);
+    if (n < 0)
+        return directory_refuse(d, "read", header_name, error, why);
     struct buf reason = {0};
-    st = header_decode(span_of(bytes, len), &d->header, &reason);
+    enum status st = header_decode(span_of(bytes, (size_t)n), &d->header, &reason);
     if (st != OK)
         buf_printf(why, "%s/%s %.*s", d->path, header_name, SPAN_ARG(reason));
     buf_fini(&reason);
@@ -127,11 +115,12 @@ static enum status read_key(struct directory *d, int fd, struct buf *why)
         return BAD_ARGUMENT;
     }
     uint8_t bytes[SEAL_KEY + 1];
-    size_t len = 0;
-    TRY(read_small(d, key_name, fd, bytes, sizeof(bytes), &len, why));
+    ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+    if (n < 0)
+        return directory_refuse(d, "read", key_name, errno, why);
     memcpy(d->master_key, bytes, SEAL_KEY);
     explicit_bzero(bytes, sizeof(bytes));
-    if (len != SEAL_KEY) {
+    if (n != SEAL_KEY) {
         buf_printf(why, "%s/%s is not %d bytes long; restore it from a backup", d->path, key_name,
                    SEAL_KEY);
         return DAMAGED;

@@ -37,7 +37,7 @@ TEST(every_flipped_bit_and_every_other_length_is_damage)
     uint8_t bytes[HEADER_BYTES + 1] = {0};
     struct buf why = {0};
     header_encode(&sample, bytes);
-    for (size_t bit = 0; bit < HEADER_BYTES * 8; bit++) {
+    for (size_t bit = 0; bit < (size_t)HEADER_BYTES * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         EXPECT_EQ(decode(bytes, HEADER_BYTES, &why), DAMAGED);
         EXPECT(why.len > 1);

@@ -265,7 +265,7 @@ TEST(async_batches_are_durable_before_the_sync_and_there_after_closing)
         store_commit(s, batch);
         wait_durable(s, &owner, batch);
     }
-    nanosleep(&(struct timespec){.tv_nsec = 150 * 1000000}, NULL); /* the timed sync runs */
+    nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL); /* the timed sync runs */
     fixture_put(s, d1, "last", "");
     store_commit(s, 21);
     end(s);

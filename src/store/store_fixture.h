@@ -58,8 +58,10 @@ static inline void fixture_remove(const char *path)
 static inline struct record *fixture_record(const char *body, const char *secret)
 {
     struct record *r = record_create(strlen(body), strlen(secret));
-    memcpy(r->bytes, body, strlen(body));
-    memcpy(r->bytes + strlen(body), secret, strlen(secret));
+    for (size_t i = 0; i < r->body_len; i++)
+        r->bytes[i] = (uint8_t)body[i];
+    for (size_t i = 0; i < r->secret_len; i++)
+        r->bytes[r->body_len + i] = (uint8_t)secret[i];
     return r;
 }
 

@@ -79,7 +79,7 @@ struct table_row *table_get(struct table *t, struct span key)
 
     uint8_t levels = levels_of(hash);
     CHECK(key.len <= UINT16_MAX);
-    row = malloc(sizeof(*row) + levels * sizeof(row->next[0]) + key.len);
+    row = malloc(sizeof(*row) + levels * sizeof(void *) + key.len);
     if (!row)
         check_no_memory();
     *row = (struct table_row){.key_len = (uint16_t)key.len, .levels = levels};

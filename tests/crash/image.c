@@ -351,11 +351,10 @@ static void cut_content(const struct image *im, const struct image_node *node,
     for (size_t i = 0; i < node->count; i++) {
         const struct image_entry *e = &im->entries[node->writes[i].entry];
         bool torn = chance(&cut->random, cut->tear), kept = chance(&cut->random, cut->keep);
-        if (node->writes[i].done)
-            apply_whole(out, e);
-        else if (torn && e->head.type == REC_WRITE)
+        torn = torn && e->head.type == REC_WRITE && !node->writes[i].done;
+        if (torn)
             apply_torn(out, e, &cut->random);
-        else if (kept)
+        else if (kept || node->writes[i].done)
             apply_whole(out, e);
     }
     for (size_t i = 0; node->mapped && i < out->len; i++) /* anything may be in it */

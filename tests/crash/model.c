@@ -35,7 +35,7 @@ struct record *model_record(uint32_t handle, uint32_t key, uint64_t seq)
     uint64_t seed = (uint64_t)handle << 32 | key, one = seed ^ seq << 8;
     uint64_t secret_seed = seed ^ (seq / 8) << 40, size = image_random(&one);
     size_t body_len = size % 16 ? 16 + (size >> 8) % 900 : 3000 + (size >> 8) % 9000;
-    size_t secret_len = key % 3 * 44;
+    size_t secret_len = (size_t)(key % 3) * 44;
     struct record *r = record_create(body_len, secret_len);
     store_u64le(r->bytes, seq);
     pattern(r->bytes + 8, body_len - 8, one);

@@ -28,7 +28,7 @@ enum {
     SHOWN = 5           /* failures told in full */
 };
 
-static const char *recorder, *writer;
+static char *recorder, *writer;
 static char top[64]; /* everything is made below it */
 static bool must_fail;
 
@@ -389,7 +389,7 @@ int main(int argc, char **argv)
         printf("a worker ended early\n");
     int result = report();
     remove_top();
-    free((void *)(uintptr_t)recorder);
-    free((void *)(uintptr_t)writer);
+    free(recorder);
+    free(writer);
     return !complete || crashed ? 1 : result;
 }

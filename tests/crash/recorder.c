@@ -56,6 +56,16 @@ __attribute__((constructor)) static void begin(void)
     r.files = 1;
 }
 
+/* For struct iovec, which has no constant form. */
+static struct iovec part_of(const void *data, size_t len)
+{
+    union {
+        const void *from;
+        void *to;
+    } cast = {.from = data};
+    return (struct iovec){cast.to, len};
+}
+
 /* -- the log; all under the lock -- */
 
 static uint64_t put(enum recorder_type type, uint32_t file, uint64_t offset, const char *path,
@@ -63,8 +73,8 @@ static uint64_t put(enum recorder_type type, uint32_t file, uint64_t offset, con
 {
     struct recorder_entry e = {.type = type, .file = file, .offset = offset};
     struct iovec all[66] = {
-        {&e,                      sizeof(e)              },
-        {(void *)(uintptr_t)path, path ? strlen(path) : 0}
+        {&e, sizeof(e)},
+        part_of(path, path ? strlen(path) : 0)
     };
     if (data_count > 64)
         abort();
@@ -81,7 +91,7 @@ static uint64_t put(enum recorder_type type, uint32_t file, uint64_t offset, con
 
 static void put_text(enum recorder_type type, uint32_t file, const char *path, const char *text)
 {
-    struct iovec data = {(void *)(uintptr_t)text, strlen(text)};
+    struct iovec data = part_of(text, strlen(text));
     put(type, file, 0, path, &data, 1);
 }
 
@@ -286,7 +296,7 @@ static ssize_t do_write(int fd, const struct iovec *parts, int count, off_t offs
 
 EXPORT ssize_t write(int fd, const void *data, size_t len)
 {
-    struct iovec part = {(void *)(uintptr_t)data, len};
+    struct iovec part = part_of(data, len);
     return do_write(fd, &part, 1, -1);
 }
 
@@ -298,7 +308,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
 #define PWRITE(name)                                                    \
     EXPORT ssize_t name(int fd, const void *data, size_t len, off_t at) \
     {                                                                   \
-        struct iovec part = {(void *)(uintptr_t)data, len};             \
+        struct iovec part = part_of(data, len);                         \
         return do_write(fd, &part, 1, at);                              \
     }
 #define PWRITEV(name)                                                           \
@@ -445,12 +455,21 @@ static void put_unfollowed(enum recorder_type type, int fd, const char *call)
     pthread_mutex_unlock(&r.lock);
 }
 
+static void *pointer_of(long address)
+{
+    union {
+        long from;
+        void *to;
+    } cast = {.from = address};
+    return cast.to;
+}
+
 #define MMAP(name)                                                                     \
     EXPORT void *name(void *at, size_t len, int prot, int flags, int fd, off_t offset) \
     {                                                                                  \
         if ((prot & PROT_WRITE) && (flags & MAP_SHARED) && !(flags & MAP_ANONYMOUS))   \
             put_unfollowed(REC_MAPPED, fd, "mmap");                                    \
-        return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);            \
+        return pointer_of(syscall(SYS_mmap, at, len, prot, flags, fd, offset));        \
     }
 MMAP(mmap)
 MMAP(mmap64)
@@ -468,7 +487,7 @@ EXPORT void recorder_mark(uint32_t kind, const void *data, uint32_t len)
 {
     if (!r.dir_len)
         return;
-    struct iovec part = {(void *)(uintptr_t)data, len};
+    struct iovec part = part_of(data, len);
     pthread_mutex_lock(&r.lock);
     put(REC_MARK, kind, 0, NULL, &part, 1);
     pthread_mutex_unlock(&r.lock);
