@@ -121,8 +121,12 @@ enum status hub_admit(struct hub *h, struct span device, struct span module, str
     struct live *l = hub_live_find(h, device, module);
     if (!l) {
         struct entity e;
-        if (record)
+        if (record) {
             TRY(entity_view(record, &e));
+            TRY(entity_check(&e)); /* from here on the documents are trusted */
+            if (!span_eq(e.device, device) || !span_eq(e.module, module))
+                return DAMAGED;
+        }
         CHECK(device.len <= STORE_ID_MAX);
         CHECK(module.len <= STORE_ID_MAX);
         l = calloc(1, sizeof(*l) + device.len + module.len);
@@ -266,6 +270,10 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
         before = &before_view;
     }
     CHECK(before || after);
+    if (after && who->last_activity_ms > after->last_activity_ms)
+        after->last_activity_ms = who->last_activity_ms; /* it rides along (design 5) */
+    if (after && who->connection_updated_ms > after->connection_updated_ms)
+        after->connection_updated_ms = who->connection_updated_ms;
     struct store_partition *part = &h->parts[who->partition];
     change->partition = who->partition;
     change->seq = ++part->seq;
