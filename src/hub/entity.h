@@ -46,7 +46,7 @@ struct entity {
     struct span primary_thumbprint, secondary_thumbprint; /* as sent; NULL data: null */
     struct span tags, desired, reported;                  /* sections (doc.h) */
     struct span configurations; /* flat document, for a later issue; empty: none */
-    struct span session;        /* stored subscriptions (session/stored.h); opaque here */
+    struct span session;        /* stored subscriptions (notify/subscriptions.h); opaque here */
     /* Sealed by the store: */
     struct span primary_key, secondary_key; /* base64 text as it was set; empty: none */
 };

@@ -84,6 +84,11 @@ enum status login_decide(const struct login *login, const struct login_proof *pr
         st = credential_by_certificate(proof->rules, &target, proof->chain, proof->chain_count,
                                        proof->wall_ms, out);
     }
+    if (st == OK &&
+        !route_allows(route_get(ROUTE_MQTT_CONNECT), &out->peer, target.device, target.module)) {
+        st = UNAUTHORIZED;
+        out->reason = "the policy has no right to this";
+    }
     if (st == OK && barred) {
         st = UNAUTHORIZED;
         out->reason = barred;

@@ -1,7 +1,7 @@
 #include "session/mqtt_session.h"
 
+#include "notify/subscriptions.h"
 #include "session/error.h"
-#include "session/stored.h"
 #include "wire/bag.h"
 #include "wire/topic.h"
 
@@ -78,9 +78,9 @@ bool mqtt_session_open(struct mqtt_session *s, const struct login *login, const 
         s->silence_ms = MQTT_SILENCE_MAX_MS;
     bool present = !s->clean && e->has_session;
     buf_clear(&s->stored);
-    if (present && stored_is_valid(e->session))
+    if (present && subscriptions_are_valid(e->session))
         buf_put(&s->stored, e->session);
-    s->deliveries = stored_deliveries(buf_span(&s->stored), e->device, e->module);
+    s->deliveries = subscriptions_deliver(buf_span(&s->stored), e->device, e->module);
     mqtt_connack_encode(out, present, MQTT_ACCEPTED);
 
     *save = (struct op){.kind = s->clean ? OP_SESSION_DROP : OP_SESSION_SAVE,
@@ -156,7 +156,7 @@ static void save_session(struct mqtt_session *s, const struct mqtt_context *c,
                          struct mqtt_action *a)
 {
     struct span device = live_device(c->who), module = live_module(c->who);
-    s->deliveries = stored_deliveries(buf_span(&s->stored), device, module);
+    s->deliveries = subscriptions_deliver(buf_span(&s->stored), device, module);
     a->act = ACT_OP;
     a->op = (struct op){.kind = s->clean ? OP_SESSION_DROP : OP_SESSION_SAVE,
                         .device = device,
@@ -177,9 +177,9 @@ static enum status on_subscribe(struct mqtt_session *s, const struct mqtt_packet
         return TOO_LARGE;
     a->packet_id = filters.packet_id;
     for (struct mqtt_filter f; mqtt_filters_next(&filters, &f);) {
-        struct stored_filter keep = {c->now.wall_ms, f.qos ? 1 : 0, f.filter};
+        struct subscription keep = {c->now.wall_ms, f.qos ? 1 : 0, f.filter};
         bool granted = topic_filter_matches(f.filter, live_device(c->who), live_module(c->who)) &&
-                       stored_put(&s->stored, &keep);
+                       subscriptions_put(&s->stored, &keep);
         a->codes[a->code_count++] = granted ? keep.qos : MQTT_SUBACK_FAILURE;
     }
     save_session(s, c, a);
@@ -196,7 +196,7 @@ static enum status on_unsubscribe(struct mqtt_session *s, const struct mqtt_pack
     TRY(mqtt_unsubscribe_decode(p, &filters));
     a->packet_id = filters.packet_id;
     for (struct mqtt_filter f; mqtt_filters_next(&filters, &f);)
-        stored_remove(&s->stored, f.filter);
+        subscriptions_remove(&s->stored, f.filter);
     save_session(s, c, a);
     return OK;
 }

@@ -22,8 +22,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "hub/hub.h"
+#include "notify/subscriptions.h"
 #include "session/login.h"
-#include "session/stored.h"
 #include "wire/mqtt.h"
 
 enum mqtt_state { M_NEW, M_LOGIN, M_OPEN, M_CLOSED };
@@ -41,7 +41,7 @@ struct mqtt_session {
     bool has_will;
     int64_t silence_ms;  /* how long the client may be silent */
     unsigned deliveries; /* topic_delivery bits of all filters */
-    struct buf stored;   /* session/stored.h */
+    struct buf stored;   /* notify/subscriptions.h */
 };
 
 enum mqtt_act {
@@ -55,13 +55,13 @@ enum mqtt_act {
 
 struct mqtt_action {
     enum mqtt_act act;
-    uint8_t type;                          /* the packet's */
-    uint16_t packet_id;                    /* to acknowledge; 0: nothing */
-    struct span rid;                       /* to answer; empty: no answer */
-    struct op op;                          /* ACT_OP; its ids are those of `who` */
-    struct login login;                    /* ACT_LOGIN */
-    const char *reason;                    /* of a refusal, for the log */
-    uint8_t codes[STORED_FILTERS_MAX * 4]; /* SUBACK */
+    uint8_t type;                         /* the packet's */
+    uint16_t packet_id;                   /* to acknowledge; 0: nothing */
+    struct span rid;                      /* to answer; empty: no answer */
+    struct op op;                         /* ACT_OP; its ids are those of `who` */
+    struct login login;                   /* ACT_LOGIN */
+    const char *reason;                   /* of a refusal, for the log */
+    uint8_t codes[SUBSCRIPTIONS_MAX * 4]; /* SUBACK */
     size_t code_count;
     size_t message_len; /* ACT_EVENT: payload and properties */
 };

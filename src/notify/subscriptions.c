@@ -1,10 +1,10 @@
-#include "session/stored.h"
+#include "notify/subscriptions.h"
 
 #include "wire/topic.h"
 
 enum { FORMAT = 1, HEAD = 11 };
 
-bool stored_next(struct stored_walk *w, struct stored_filter *out)
+bool subscriptions_next(struct subscriptions_walk *w, struct subscription *out)
 {
     if (!w->begun && w->rest.len) {
         if (w->rest.data[0] != FORMAT)
@@ -18,18 +18,18 @@ bool stored_next(struct stored_walk *w, struct stored_filter *out)
     size_t len = (size_t)at[9] | (size_t)at[10] << 8;
     if (w->rest.len - HEAD < len)
         return false;
-    *out = (struct stored_filter){(int64_t)load_u64le(at), at[8], span_of(at + HEAD, len)};
+    *out = (struct subscription){(int64_t)load_u64le(at), at[8], span_of(at + HEAD, len)};
     w->rest = span_skip(w->rest, HEAD + len);
     return true;
 }
 
-bool stored_is_valid(struct span bytes)
+bool subscriptions_are_valid(struct span bytes)
 {
-    struct stored_walk w = {.rest = bytes};
-    struct stored_filter f;
+    struct subscriptions_walk w = {.rest = bytes};
+    struct subscription f;
     size_t count = 0;
-    while (stored_next(&w, &f))
-        if (f.qos > 1 || ++count > STORED_FILTERS_MAX)
+    while (subscriptions_next(&w, &f))
+        if (f.qos > 1 || ++count > SUBSCRIPTIONS_MAX)
             return false;
     return bytes.len == 0 || (w.begun && w.rest.len == 0);
 }
@@ -37,9 +37,9 @@ bool stored_is_valid(struct span bytes)
 /* Where the entry of `filter` begins, or stored->len. */
 static size_t find(const struct buf *stored, struct span filter)
 {
-    struct stored_walk w = {.rest = buf_span(stored)};
-    struct stored_filter f;
-    while (stored_next(&w, &f))
+    struct subscriptions_walk w = {.rest = buf_span(stored)};
+    struct subscription f;
+    while (subscriptions_next(&w, &f))
         if (span_eq(f.filter, filter))
             return (size_t)(f.filter.data - stored->data) - HEAD;
     return stored->len;
@@ -47,22 +47,22 @@ static size_t find(const struct buf *stored, struct span filter)
 
 static size_t count(const struct buf *stored)
 {
-    struct stored_walk w = {.rest = buf_span(stored)};
-    struct stored_filter f;
+    struct subscriptions_walk w = {.rest = buf_span(stored)};
+    struct subscription f;
     size_t n = 0;
-    while (stored_next(&w, &f))
+    while (subscriptions_next(&w, &f))
         n++;
     return n;
 }
 
-bool stored_put(struct buf *stored, const struct stored_filter *f)
+bool subscriptions_put(struct buf *stored, const struct subscription *f)
 {
     size_t at = find(stored, f->filter);
     if (at < stored->len) {
         stored->data[at + 8] = f->qos;
         return true;
     }
-    if (count(stored) == STORED_FILTERS_MAX)
+    if (count(stored) == SUBSCRIPTIONS_MAX)
         return false;
     CHECK(f->filter.len <= UINT16_MAX);
     if (stored->len == 0)
@@ -75,7 +75,7 @@ bool stored_put(struct buf *stored, const struct stored_filter *f)
     return true;
 }
 
-void stored_remove(struct buf *stored, struct span filter)
+void subscriptions_remove(struct buf *stored, struct span filter)
 {
     size_t at = find(stored, filter);
     if (at == stored->len)
@@ -87,12 +87,12 @@ void stored_remove(struct buf *stored, struct span filter)
         stored->len = 0; /* no filters: no bytes, so that equal sessions are equal */
 }
 
-unsigned stored_deliveries(struct span stored, struct span device, struct span module)
+unsigned subscriptions_deliver(struct span stored, struct span device, struct span module)
 {
-    struct stored_walk w = {.rest = stored};
-    struct stored_filter f;
+    struct subscriptions_walk w = {.rest = stored};
+    struct subscription f;
     unsigned bits = 0;
-    while (stored_next(&w, &f))
+    while (subscriptions_next(&w, &f))
         bits |= topic_filter_matches(f.filter, device, module);
     return bits;
 }
