@@ -8,6 +8,8 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <endian.h>
+
 #include "base/check.h"
 #include "base/span.h"
 
@@ -43,39 +45,44 @@ static inline struct span buf_span(const struct buf *b)
 }
 
 /* Little-endian numbers: how everything on disk is written. */
-static inline void buf_u32le(struct buf *b, uint32_t v)
-{
-    buf_reserve(b, 4);
-    for (int i = 0; i < 4; i++)
-        b->data[b->len++] = (uint8_t)(v >> (8 * i));
-}
-
-static inline void buf_u64le(struct buf *b, uint64_t v)
-{
-    buf_u32le(b, (uint32_t)v);
-    buf_u32le(b, (uint32_t)(v >> 32));
-}
-
 static inline uint32_t load_u32le(const uint8_t *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return le32toh(v);
 }
 
 static inline uint64_t load_u64le(const uint8_t *p)
 {
-    return (uint64_t)load_u32le(p) | (uint64_t)load_u32le(p + 4) << 32;
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
 }
 
 static inline void store_u32le(uint8_t *p, uint32_t v)
 {
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    v = htole32(v);
+    memcpy(p, &v, sizeof(v));
 }
 
 static inline void store_u64le(uint8_t *p, uint64_t v)
 {
-    store_u32le(p, (uint32_t)v);
-    store_u32le(p + 4, (uint32_t)(v >> 32));
+    v = htole64(v);
+    memcpy(p, &v, sizeof(v));
+}
+
+static inline void buf_u32le(struct buf *b, uint32_t v)
+{
+    buf_reserve(b, sizeof(v));
+    store_u32le(b->data + b->len, v);
+    b->len += sizeof(v);
+}
+
+static inline void buf_u64le(struct buf *b, uint64_t v)
+{
+    buf_reserve(b, sizeof(v));
+    store_u64le(b->data + b->len, v);
+    b->len += sizeof(v);
 }
 
 #endif

@@ -177,6 +177,15 @@ static void on_rsa(void *ctx, bool ok, struct span why)
     buf_fini(&text);
 }
 
+/* A page of the base that cannot be read: the file was cut off, or the disk failed (design 4). */
+static void on_bus_error(int signum)
+{
+    static const char line[] = "level=error msg=\"the data cannot be read\"\n";
+    (void)signum;
+    (void)!write(STDERR_FILENO, line, sizeof(line) - 1);
+    _exit(EXIT_FAILED);
+}
+
 static void *shard_main(void *arg)
 {
     struct shard *s = arg;
@@ -458,6 +467,7 @@ int cli_serve(int argc, char **argv)
         return EXIT_USAGE;
     }
     system_prepare();
+    signal(SIGBUS, on_bus_error);
     p->logger = logger_create(STDERR_FILENO, 1 << 20, p->settings.log_json);
     bool ok = set_up(p, &why);
     if (ok)
