@@ -1,16 +1,8 @@
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int version(int argc, char **argv)
-{
-    if (argc > 0 && strcmp(argv[0], "--json") == 0)
-        puts("{\"version\":\"" TWINHUB_VERSION "\"}");
-    else
-        puts("twinhub " TWINHUB_VERSION);
-    return EXIT_OK;
-}
 
 /* clang-format off */
 static const struct command {
@@ -19,7 +11,12 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"serve",             cli_serve,             "run the hub"},
-    {"version",           version,               "print the version"},
+    {"device",            cli_device,            "create, show, list, delete, disable and enable devices"},
+    {"module",            cli_module,            "create, show, list and delete modules of devices"},
+    {"twin",              cli_twin,              "show, patch, replace and watch twins"},
+    {"connection-string", cli_connection_string, "print how services, devices and modules connect"},
+    {"cert",              cli_cert,              "print the CA certificate that devices are to trust"},
+    {"version",           cli_version,           "print the version"},
 };
 /* clang-format on */
 
@@ -32,14 +29,24 @@ static int help(FILE *to)
     return to == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
+/* How docs/cli.md is made. */
+static int markdown(void)
+{
+    struct buf b = {0};
+    commands_put_markdown(&b);
+    fwrite(b.data, 1, b.len, stdout);
+    buf_fini(&b);
+    return EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return help(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
-        return help(stdout);
+        return argc > 2 && strcmp(argv[2], "--markdown") == 0 ? markdown() : help(stdout);
     if (strcmp(argv[1], "--version") == 0)
-        return version(0, NULL);
+        return cli_version(0, NULL);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 2, argv + 2);
