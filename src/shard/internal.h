@@ -47,6 +47,7 @@ struct conn {
     struct live *who, *device; /* once open; both stay in memory */
     enum credential_method method;
     uint64_t fingerprint;
+    uint64_t greeting; /* the batch CONNACK waits for: nothing may leave before it */
     int64_t expiry_s;
     /* HTTP, then WebSocket: */
     struct http http;

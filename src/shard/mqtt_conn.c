@@ -91,7 +91,9 @@ static void login(struct conn *c, const struct mqtt_action *action)
         return;
     }
     shard_log(s, LOG_DEBUG, "connected", c, NULL, NULL);
-    conn_out(c, buf_span(&s->out), outcome.depends, 1);
+    /* CONNACK tells of the session, which an older connection may just have made. */
+    c->greeting = hub_depends(&s->hub, who);
+    conn_out(c, buf_span(&s->out), c->greeting, 1);
 }
 
 /* ---- operations ---- */
@@ -149,7 +151,10 @@ static bool step(struct conn *c, const struct mqtt_packet *p)
         c->target = shard_of(s->cluster, action.login.user.device);
         return false;
     }
-    if (s->out.len)
+    if (s->out.len && (p->type == MQTT_PUBLISH || c->greeting > s->hub.durable))
+        conn_out(c, buf_span(&s->out), 0,
+                 p->type == MQTT_PUBLISH); /* a PUBACK, or before CONNACK */
+    else if (s->out.len)
         conn_out_now(c, buf_span(&s->out));
     if (st != OK) {
         COUNT_UP(s->totals.refused_connects, p->type == MQTT_CONNECT);
