@@ -70,7 +70,10 @@ static void say_connect(struct script *s, struct speaker *sp, struct span rest, 
 {
     struct connect_texts t = {0};
     struct buf user = {0};
-    struct mqtt_connect c = {.has_username = true, .has_password = true, .keep_alive_s = 60};
+    struct mqtt_connect c = {.version = MQTT_VERSION_3_1_1,
+                             .has_username = true,
+                             .has_password = true,
+                             .keep_alive_s = 60};
     buf_reserve(&t.keep, 100000);
     speaker_wire(s, sp, false);
     for (struct span word; (word = word_next(&rest)).len;) {

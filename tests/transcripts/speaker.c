@@ -83,12 +83,10 @@ static void send_frame(struct speaker *sp, unsigned first, struct span payload)
 
 void speaker_send(struct script *s, struct speaker *sp, struct span bytes)
 {
-    if (!sp->wire)
-        script_fail(s, "%s is not connected", sp->name);
-    else if (sp->is_websocket)
+    if (sp->is_websocket)
         send_frame(sp, 0x80 | FRAME_BINARY, bytes);
     else
-        wire_send(sp->wire, bytes);
+        wire_send(speaker_wire(s, sp, false), bytes);
 }
 
 /* The first frame of the hub's bytes: never masked, never fragmented, as short as it can be. */
