@@ -135,8 +135,8 @@ static enum status on_publish(struct mqtt_session *s, const struct mqtt_packet *
     case TOPIC_TWIN_PATCH:
         a->op.kind = OP_TWIN_REPORT;
         a->op.body = publish.payload;
-        if (topic.has_version)
-            a->op.if_version = topic.version;
+        if (topic.has_version) /* below zero is no version: INT64_MAX is none either */
+            a->op.if_version = topic.version < 0 ? INT64_MAX : topic.version;
         return OK;
     default: /* telemetry, and the answer to a method call nobody waits for */
         a->message_len = publish.payload.len + bag_size(topic.bag);
