@@ -260,6 +260,18 @@ static struct span to_arena(const struct turn *turn, struct buf *b)
     return copy;
 }
 
+/* A module was made or removed: a list of its device's modules shows this batch. */
+static void touch_family(struct hub *h, const struct live *who, bool was, bool is)
+{
+    if (!who->module_len || was == is)
+        return;
+    struct live *device = hub_live_find(h, live_device(who), (struct span){0});
+    if (!device)
+        return;
+    device->batch = h->batch;
+    find_place(h, device);
+}
+
 void hub_write(struct hub *h, struct live *who, struct entity *after, struct change *change,
                const struct turn *turn, struct outcome *out)
 {
@@ -294,6 +306,7 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
         who->children_known = true; /* it did not exist, so it has no modules */
     find_parent(h, who);
     find_place(h, who);
+    touch_family(h, who, before != NULL, after != NULL);
 
     struct effect *e = hub_effect(turn, out, EFFECT_CHANGE, who);
     e->change = (struct store_change){
