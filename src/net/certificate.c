@@ -5,7 +5,7 @@
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
 
-static const int64_t hour_ms = 3600 * 1000LL, day_ms = 24 * 3600 * 1000LL;
+static const int64_t hour_ms = 3600000, day_ms = 86400000;
 
 enum { CA_DAYS = 3652, SERVER_DAYS = 397, SERIAL_BYTES = 16, COMMON_NAME_MAX = 64 };
 

@@ -2,27 +2,9 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/tls.h"
-#include "net/tls_server.h"
-
-enum {
-    RECORD_HEAD = 5, /* RFC 8446 5.1: type, version, length */
-    RECORD_HANDSHAKE = 22,
-    RECORD_MAX = 16384 + 256,
-    HELLO_MAX = 2 * RECORD_MAX, /* kept of a handshake that waits for its turn */
-    CIPHER_MAX = 64 * 1024,     /* TLS's own answers to a peer that does not read */
-    WIRE_KEPT = 256 * 1024,     /* of the loop's buffer for encrypted output */
-    DISCARD_MAX = 256 * 1024    /* after that a lingering peer is cut off */
-};
-
-struct writing {
-    uv_write_t request;
-    struct conn *conn;
-    struct buf bytes;
-};
 
 static const struct link_ops ops;
 
@@ -128,7 +110,7 @@ void conn_kill(struct conn *c, enum status why)
 
 /* Everything has been sent: take the socket away from this loop and send it to the other. libuv
  * closes its own descriptor, so a second one travels. */
-static void depart(struct conn *c)
+void conn_depart(struct conn *c)
 {
     uv_os_fd_t fd;
     CHECK(uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0);
@@ -141,19 +123,20 @@ static void depart(struct conn *c)
 
 /* ── waiting ── */
 
-static void make_dirty(struct conn *c)
+void conn_make_dirty(struct conn *c)
 {
     if (c->state != CONN_DEAD && !list_linked(&c->dirty))
         list_append(&c->loop->dirty, &c->dirty);
 }
 
-static void make_work(struct conn *c)
+void conn_make_work(struct conn *c)
 {
+    bool shakes_hands = c->state == CONN_HANDSHAKE;
     if (c->state != CONN_DEAD && !list_linked(&c->work))
-        list_append(&c->loop->work, &c->work);
+        list_append(shakes_hands ? &c->loop->handshakes : &c->loop->work, &c->work);
 }
 
-static void wait_for(struct conn *c, enum wait what)
+void conn_wait_for(struct conn *c, enum wait what)
 {
     list_remove(&c->wait);
     c->wait_since_ms = c->loop->now.mono_ms;
@@ -169,31 +152,6 @@ void conn_expire(struct conn *c)
     conn_kill(c, c->state == CONN_MOVING ? SLOW_READER : TIMED_OUT);
 }
 
-/* ── reading ── */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
-{
-    struct conn *c = handle->data;
-    (void)suggested;
-    *out = uv_buf_init((char *)c->loop->arena, READ_ARENA);
-}
-
-static void poll_off(struct conn *c)
-{
-    if (c->polled)
-        uv_read_stop((uv_stream_t *)&c->tcp);
-    c->polled = false;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
-
-static void poll_on(struct conn *c)
-{
-    if (!c->polled)
-        CHECK(uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0);
-    c->polled = true;
-}
-
 void conn_close(struct conn *c, enum status why)
 {
     if (c->state >= CONN_CLOSING || uv_is_closing((uv_handle_t *)&c->tcp))
@@ -204,106 +162,12 @@ void conn_close(struct conn *c, enum status why)
     }
     c->state = CONN_CLOSING;
     c->why = why;
-    poll_off(c);
-    wait_for(c, WAIT_DRAIN);
-    make_dirty(c);
+    conn_read_off(c);
+    conn_wait_for(c, WAIT_DRAIN);
+    conn_make_dirty(c);
 }
 
-/* The peer has closed its side. What it is owed so far is still sent. */
-static void peer_ended(struct conn *c)
-{
-    c->ended = true;
-    conn_close(c, CLOSED);
-}
-
-/* Keep what could not be consumed now. Nothing is kept of a connection that is closing. */
-static void keep_rest(struct conn *c, struct span rest)
-{
-    if (c->state == CONN_OPEN || c->state == CONN_MOVING)
-        buf_put(&c->in, rest);
-}
-
-static void deliver(struct conn *c, struct span bytes)
-{
-    if (bytes.len)
-        c->loop->events->on_bytes(&c->link, bytes);
-}
-
-static void read_tls(struct conn *c, struct span bytes)
-{
-    struct net_loop *l = c->loop;
-    enum tls_result result;
-    do {
-        buf_clear(&l->plain);
-        result = tls_read(c->ssl, &bytes, &c->cipher, &l->plain, READ_ARENA);
-        deliver(c, buf_span(&l->plain));
-    } while (result == TLS_MORE && c->state == CONN_OPEN && c->reads);
-    if (c->cipher.len > CIPHER_MAX)
-        conn_kill(c, SLOW_READER);
-    else if (c->cipher.len)
-        make_dirty(c);
-    keep_rest(c, bytes);
-    if (result == TLS_BAD)
-        conn_close(c, BAD_PACKET);
-    else if (result == TLS_END)
-        peer_ended(c);
-}
-
-/* Deliver what was received but not consumed, then read on. */
-static void resume(struct conn *c)
-{
-    if (c->state != CONN_OPEN || !c->reads)
-        return;
-    if (c->ssl) {
-        struct buf kept = c->in; /* OpenSSL may hold bytes too, so even if this is empty */
-        c->in = (struct buf){0};
-        read_tls(c, buf_span(&kept));
-        buf_fini(&kept);
-    }
-    if (c->state != CONN_OPEN || !c->reads)
-        return;
-    if (c->ended)
-        peer_ended(c);
-    else
-        poll_on(c);
-}
-
-/* ── handshake ── */
-
-/* The length of the whole TLS records at the start of `in`; SIZE_MAX when it is not TLS. */
-static size_t whole_records(struct span in)
-{
-    size_t whole = 0;
-    while (in.len - whole >= RECORD_HEAD) {
-        const uint8_t *head = in.data + whole;
-        size_t len = (size_t)head[3] << 8 | head[4];
-        if (head[1] != 3 || len == 0 || len > RECORD_MAX)
-            return SIZE_MAX;
-        if (in.len - whole - RECORD_HEAD < len)
-            break;
-        whole += RECORD_HEAD + len;
-    }
-    return whole;
-}
-
-/* Bytes of a handshake wait until it is their turn. What cannot be TLS ends here, at no cost. */
-static void hello(struct conn *c, struct span bytes)
-{
-    buf_put(&c->in, bytes);
-    bool foreign = !c->ssl && c->in.data[0] != RECORD_HANDSHAKE;
-    size_t whole = foreign ? SIZE_MAX : whole_records(buf_span(&c->in));
-    if (whole == SIZE_MAX) {
-        count_up(&c->loop->stats.handshakes_failed, 1);
-        conn_kill(c, BAD_PACKET);
-        return;
-    }
-    if (whole > 0)
-        make_work(c);
-    if (c->in.len > HELLO_MAX)
-        poll_off(c);
-}
-
-static void opened(struct conn *c)
+void conn_opened(struct conn *c)
 {
     struct net_loop *l = c->loop;
     list_remove(&c->wait);
@@ -312,192 +176,6 @@ static void opened(struct conn *c)
     c->opened = true;
     count_up(&l->stats.opened, 1);
     l->events->on_open(l->shard, &c->link);
-}
-
-static void shake_hands(struct conn *c)
-{
-    struct net_loop *l = c->loop;
-    if (!c->ssl)
-        c->ssl = tls_server_accept(l->net->tls, c->link.kind);
-    struct span bytes = span_first(buf_span(&c->in), whole_records(buf_span(&c->in)));
-    size_t len = bytes.len;
-    enum tls_result result = tls_handshake(c->ssl, &bytes, &c->cipher);
-    buf_consume(&c->in, len - bytes.len);
-    if (c->cipher.len)
-        make_dirty(c);
-    switch (result) {
-    case TLS_WAIT:
-    case TLS_MORE:
-        if (c->in.len == 0)
-            buf_fini(&c->in);
-        if (c->ended)
-            conn_kill(c, CLOSED);
-        else
-            poll_on(c);
-        return;
-    case TLS_DONE:
-        count_up(&l->stats.handshakes, 1);
-        count_up(&l->stats.resumed, tls_resumed(c->ssl));
-        c->chain_block = tls_chain(c->ssl, c->link.chain, &c->link.chain_count);
-        opened(c);
-        resume(c);
-        return;
-    case TLS_END:
-    case TLS_BAD:
-        count_up(&l->stats.handshakes_failed, 1);
-        conn_close(c, BAD_PACKET);
-        return;
-    }
-}
-
-bool conn_shakes_hands(const struct conn *c)
-{
-    return c->state == CONN_HANDSHAKE;
-}
-
-void conn_work(struct conn *c)
-{
-    if (c->state == CONN_HANDSHAKE)
-        shake_hands(c);
-    else
-        resume(c);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct conn *c = stream->data;
-    if (n == 0)
-        return;
-    if (n == UV_EOF && c->state == CONN_OPEN) {
-        poll_off(c);
-        peer_ended(c);
-        return;
-    }
-    if (n == UV_EOF && c->state == CONN_HANDSHAKE && c->ssl && list_linked(&c->work)) {
-        poll_off(c); /* what waits may be the end of the handshake, and a request */
-        c->ended = true;
-        return;
-    }
-    if (n < 0) {
-        conn_kill(c, CLOSED);
-        return;
-    }
-    struct span bytes = span_of(buf->base, (size_t)n);
-    count_up(&c->loop->stats.bytes_in, bytes.len);
-    if (c->state == CONN_LINGER) {
-        c->discarded += bytes.len;
-        if (c->discarded > DISCARD_MAX)
-            conn_kill(c, c->why);
-    } else if (c->state == CONN_HANDSHAKE) {
-        hello(c, bytes);
-    } else if (c->ssl) {
-        read_tls(c, bytes);
-    } else {
-        deliver(c, bytes);
-    }
-}
-
-/* ── writing ── */
-
-/* All was given to the kernel. */
-static void drained(struct conn *c)
-{
-    if (c->state == CONN_MOVING) {
-        depart(c);
-    } else if (c->state == CONN_CLOSING) {
-        /* Closing now would reset the connection if the peer has sent more, and take from it what
-         * it has not read yet: so only our side is closed, and what still comes is discarded. */
-        uv_os_fd_t fd;
-        CHECK(uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0);
-        if (c->ended || c->moving || shutdown(fd, SHUT_WR) < 0) {
-            conn_kill(c, c->why);
-            return;
-        }
-        c->state = CONN_LINGER;
-        wait_for(c, WAIT_LINGER);
-        poll_on(c);
-    } else if (c->owes_drained) {
-        c->owes_drained = false;
-        c->loop->events->on_drained(&c->link);
-    }
-}
-
-static void on_written(uv_write_t *request, int status)
-{
-    struct writing *w = CONTAINER_OF(request, struct writing, request);
-    struct conn *c = w->conn;
-    buf_fini(&w->bytes);
-    free(w);
-    c->writing = NULL;
-    if (status == 0)
-        make_dirty(c);
-    else
-        conn_kill(c, CLOSED);
-}
-
-/* The kernel has taken `taken` bytes; libuv brings it the rest as it makes room. */
-static void write_rest(struct conn *c, struct buf bytes, size_t taken)
-{
-    struct writing *w = calloc(1, sizeof(*w));
-    if (!w)
-        check_no_memory();
-    w->conn = c;
-    w->bytes = bytes;
-    uv_buf_t rest = uv_buf_init((char *)bytes.data + taken, (unsigned)(bytes.len - taken));
-    CHECK(uv_write(&w->request, (uv_stream_t *)&c->tcp, &rest, 1, on_written) == 0);
-    c->writing = w;
-}
-
-/* The next bytes for the wire, all that there are, in a buffer of their own. False when TLS is
- * beyond use. */
-static bool next_output(struct conn *c, struct buf *wire)
-{
-    bool usable = true;
-    buf_put(wire, buf_span(&c->cipher));
-    buf_fini(&c->cipher);
-    if (c->state != CONN_HANDSHAKE && c->out.len)
-        usable = tls_write(c->ssl, buf_span(&c->out), wire);
-    buf_fini(&c->out);
-    if (c->state == CONN_CLOSING && !c->goodbye && c->ssl) {
-        c->goodbye = true;
-        tls_goodbye(c->ssl, wire);
-    }
-    return usable;
-}
-
-void conn_flush(struct conn *c)
-{
-    if (c->writing || c->state >= CONN_LINGER)
-        return;
-    struct buf *bytes = &c->out;
-    if (c->link.tls) {
-        bytes = &c->loop->wire;
-        buf_clear(bytes);
-        if (!next_output(c, bytes)) {
-            conn_kill(c, CLOSED);
-            return;
-        }
-    }
-    if (bytes->len) {
-        uv_buf_t all = uv_buf_init((char *)bytes->data, (unsigned)bytes->len);
-        int n = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
-        if (n < 0 && n != UV_EAGAIN) {
-            conn_kill(c, CLOSED);
-            return;
-        }
-        size_t taken = n < 0 ? 0 : (size_t)n;
-        count_up(&c->loop->stats.bytes_out, bytes->len);
-        if (taken < bytes->len) {
-            struct buf rest = *bytes;
-            *bytes = (struct buf){0};
-            write_rest(c, rest, taken);
-            return;
-        }
-    }
-    buf_fini(&c->out);
-    if (c->loop->wire.cap > WIRE_KEPT)
-        buf_fini(&c->loop->wire);
-    drained(c);
 }
 
 /* ── arriving ── */
@@ -523,10 +201,10 @@ static void arrive_new(struct net_loop *l, struct conn *c)
         c->wait_since_ms = c->link.opened_ms;
         list_append(&l->waits[WAIT_HANDSHAKE], &c->wait);
     } else {
-        opened(c);
+        conn_opened(c);
     }
     if (c->state == CONN_HANDSHAKE || (c->state == CONN_OPEN && c->reads))
-        poll_on(c);
+        conn_read_on(c);
 }
 
 static void arrive_moved(struct net_loop *l, struct conn *c)
@@ -550,8 +228,8 @@ static void arrive_moved(struct net_loop *l, struct conn *c)
         conn_close(c, SHUTTING_DOWN);
     } else {
         if (c->owes_drained || c->out.len)
-            make_dirty(c);
-        resume(c);
+            conn_make_dirty(c);
+        conn_resume(c);
     }
 }
 
@@ -577,7 +255,7 @@ static void op_send(struct link *l, struct span bytes)
         return;
     buf_put(&c->out, bytes);
     c->owes_drained = true;
-    make_dirty(c);
+    conn_make_dirty(c);
 }
 
 static void op_close(struct link *l)
@@ -592,16 +270,16 @@ static void op_read(struct link *l, bool on)
     if (c->state != CONN_OPEN)
         return;
     if (!on)
-        poll_off(c);
+        conn_read_off(c);
     else if (!c->polled)
-        make_work(c); /* not from here: bytes may be left to deliver first */
+        conn_make_work(c); /* not from here: bytes may be left to deliver first */
 }
 
 static size_t op_unsent(const struct link *l)
 {
     const struct conn *c = (const void *)l; /* its first field */
-    size_t writing = c->writing ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
-    return writing + c->cipher.len + c->out.len;
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->cipher.len +
+           c->out.len;
 }
 
 static void op_move(struct link *l, unsigned shard)
@@ -619,10 +297,10 @@ static void op_move(struct link *l, unsigned shard)
     atomic_fetch_add(&net->loops[shard].coming, 1);
     if (c->state != CONN_OPEN)
         return; /* it is ending: it ends there */
-    poll_off(c);
+    conn_read_off(c);
     c->state = CONN_MOVING;
-    wait_for(c, WAIT_DRAIN);
-    make_dirty(c);
+    conn_wait_for(c, WAIT_DRAIN);
+    conn_make_dirty(c);
 }
 
 static const struct link_ops ops = {

@@ -59,19 +59,33 @@ struct conn *conn_create(int fd, enum link_kind kind, bool tls, int64_t now_ms);
 /* One that never got to its loop. */
 void conn_discard(struct conn *c, struct net *net);
 
-/* From the loop: a connection has come out of the inbox, for the first time or by a move. */
+/* ── for the loop ── */
+
+/* It has come out of the inbox, for the first time or by a move. */
 void conn_arrive(struct net_loop *l, struct conn *c);
-/* Progress one that stands on the work list. */
+/* Progress one that stood on the list of handshakes or of work (conn_read.c). */
 void conn_work(struct conn *c);
-/* Would conn_work do a step of a handshake? */
-bool conn_shakes_hands(const struct conn *c);
-/* Give the kernel what is queued. */
+/* Give the kernel what is queued (conn_write.c). */
 void conn_flush(struct conn *c);
 /* It has waited too long. */
 void conn_expire(struct conn *c);
 /* Close after draining; `why` goes to on_closed. Harmless when it is closing already. */
 void conn_close(struct conn *c, enum status why);
-/* Close at once. */
+/* Close at once. Harmless when it is dead already. */
 void conn_kill(struct conn *c, enum status why);
+
+/* ── between conn.c, conn_read.c and conn_write.c ── */
+
+void conn_opened(struct conn *c); /* it is whole: tell the shard */
+void conn_depart(struct conn *c); /* MOVING, and all is sent */
+/* Put it on a list of its loop, once. */
+void conn_make_dirty(struct conn *c);
+void conn_make_work(struct conn *c);
+void conn_wait_for(struct conn *c, enum wait what);
+/* Have libuv read the socket, or not. */
+void conn_read_on(struct conn *c);
+void conn_read_off(struct conn *c);
+/* Deliver what was received but not consumed, then read on. */
+void conn_resume(struct conn *c);
 
 #endif

@@ -183,7 +183,7 @@ TEST(turning_reading_off_and_on_loses_nothing)
         f->events.on_closed = forget;
         fixture_start(f);
         struct client c = client_of(f, i);
-        struct sender s = {.client = &c, .total = 4 * 1024 * 1024};
+        struct sender s = {.client = &c, .total = 4194304};
         send_pattern(&s);
         EXPECT(wait_until(&f->bytes, (unsigned)s.total));
         EXPECT_EQ_IN(kinds[i].name, f->bytes, s.total);
@@ -266,7 +266,7 @@ TEST(a_peer_that_sends_for_ever_does_not_keep_the_link)
 {
     struct fixture *f = fixture_create(1);
     f->events.on_bytes = close_at_once;
-    f->config.linger_ms = 60 * 1000;
+    f->config.linger_ms = 60000;
     fixture_start(f);
     struct client c = client_plain(f);
     static const uint8_t junk[PART];
@@ -364,7 +364,7 @@ TEST(stopping_tells_every_link_and_cuts_off_the_stuck_ones)
 {
     struct fixture *f = fixture_create(2);
     f->events.on_open = flood;
-    f->config.drain_ms = 60 * 1000;
+    f->config.drain_ms = 60000;
     fixture_start(f);
     struct client stuck[6];
     for (size_t i = 0; i < COUNT(stuck); i++)
@@ -390,11 +390,11 @@ TEST(stopping_is_quick_when_peers_close_too)
     fixture_start(f);
     struct client c = client_plain(f);
     EXPECT(wait_until(&f->opened, 1));
-    net_stop(f->net, 60 * 1000);
+    net_stop(f->net, 60000);
     EXPECT(client_sees_end(&c));
     client_close(&c);
     int64_t start = system_now().mono_ms;
-    fixture_stop(f, 60 * 1000);
+    fixture_stop(f, 60000);
     EXPECT(system_now().mono_ms - start < 1000);
     fixture_destroy(f);
 }

@@ -24,22 +24,26 @@ static void on_async(uv_async_t *async)
     }
 }
 
+static void take_all(struct list *from, struct list *to)
+{
+    list_init(to);
+    while (!list_empty(from))
+        list_append(to, list_take_first(from));
+}
+
+static void serve_handshakes(struct net_loop *l)
+{
+    for (int i = 0; i < HANDSHAKES_A_TURN && !list_empty(&l->handshakes); i++)
+        conn_work(CONTAINER_OF(list_take_first(&l->handshakes), struct conn, work));
+}
+
 /* Serve what stood on the list when the turn came to it; what is put there meanwhile waits. */
 static void serve_work(struct net_loop *l)
 {
-    unsigned handshakes = 0;
-    struct list todo;
-    list_init(&todo);
-    while (!list_empty(&l->work))
-        list_append(&todo, list_take_first(&l->work));
-    struct list *node;
-    while ((node = list_take_first(&todo))) {
-        struct conn *c = CONTAINER_OF(node, struct conn, work);
-        if (conn_shakes_hands(c) && handshakes++ >= HANDSHAKES_A_TURN)
-            list_append(&l->work, node);
-        else
-            conn_work(c);
-    }
+    struct list todo, *node;
+    take_all(&l->work, &todo);
+    while ((node = list_take_first(&todo)))
+        conn_work(CONTAINER_OF(node, struct conn, work));
 }
 
 static void expire(struct net_loop *l)
@@ -60,11 +64,8 @@ static void expire(struct net_loop *l)
 
 static void flush_dirty(struct net_loop *l)
 {
-    struct list todo;
-    list_init(&todo);
-    while (!list_empty(&l->dirty))
-        list_append(&todo, list_take_first(&l->dirty));
-    struct list *node;
+    struct list todo, *node;
+    take_all(&l->dirty, &todo);
     while ((node = list_take_first(&todo)))
         conn_flush(CONTAINER_OF(node, struct conn, dirty));
 }
@@ -110,6 +111,7 @@ static void on_check(uv_check_t *check)
 {
     struct net_loop *l = check->data;
     l->now = system_now();
+    serve_handshakes(l);
     serve_work(l);
     expire(l);
     l->events->on_turn(l->shard, l->now);
@@ -123,7 +125,7 @@ static void on_check(uv_check_t *check)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct net_loop *l = prepare->data;
-    if (list_empty(&l->work) && list_empty(&l->dirty))
+    if (list_empty(&l->handshakes) && list_empty(&l->work) && list_empty(&l->dirty))
         uv_idle_stop(&l->idle);
     else
         uv_idle_start(&l->idle, on_idle);
@@ -143,6 +145,7 @@ int loop_init(struct net_loop *l, struct net *net, unsigned index)
     l->index = index;
     l->inbox_end = &l->inbox;
     list_init(&l->all);
+    list_init(&l->handshakes);
     list_init(&l->work);
     list_init(&l->dirty);
     for (int i = 0; i < WAIT_COUNT; i++)

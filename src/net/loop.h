@@ -1,13 +1,14 @@
 /* loop.h — the event loop of one shard's thread: its turn, its inbox, its lists of connections.
  *
  * A turn:  sockets are read (conn.h)          ─► on_bytes
- *          the work list is served            ─► on_open, on_bytes: handshakes, bytes left over
+ *          a few handshakes take a step       ─► on_open, on_bytes
+ *          the work list is served            ─► on_bytes: what was left over
  *          the deadlines are looked at
  *          on_turn
  *          the dirty list is flushed          one write a connection
  *          closed handles are let go          ─► on_closed
  *
- * While work or dirty connections are left, the next turn does not wait for sockets.
+ * While handshakes, work or dirty connections are left, the next turn does not wait for sockets.
  *
  * Threads  the loop's own, except where it says "any"
  */
@@ -54,7 +55,7 @@ struct net_loop {
     uv_timer_t tick;
     uv_async_t async;
 
-    struct list all, work, dirty, waits[WAIT_COUNT];
+    struct list all, handshakes, work, dirty, waits[WAIT_COUNT];
     uint8_t *arena;         /* what a socket is read into */
     struct buf plain, wire; /* decrypted; encrypted: for the time of one call */
 

@@ -3,6 +3,8 @@
 
 #include "base/test.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -11,7 +13,7 @@
 #include "base/check.h"
 
 /* At most 64 KiB come at a time, so there is an occasion for each move. */
-enum { MOVES = 200, TOTAL = (MOVES + 1) * 64 * 1024 };
+enum { MOVES = 200, TOTAL = (MOVES + 1) * 65536 };
 
 /* Echo, and move to the other loop. What is still unread comes there. */
 static void echo_and_move(struct link *l, struct span bytes)
@@ -30,7 +32,7 @@ static bool pump(struct client *c, uint64_t total)
     static _Thread_local uint8_t out[16 * 1024], in[16 * 1024];
     uint64_t sent = 0, got = 0;
     while (got < total) {
-        if (sent < total && sent - got < 256 * 1024) {
+        if (sent < total && sent - got < 262144) {
             size_t len = total - sent < sizeof(out) ? (size_t)(total - sent) : sizeof(out);
             pattern_fill(out, sent, len);
             if (!client_send(c, span_of(out, len)))
@@ -191,6 +193,40 @@ TEST(a_link_that_dies_on_its_way_ends_where_it_was_going)
     fixture_destroy(f);
 }
 
+static void only_move(struct link *l, struct span bytes)
+{
+    (void)bytes;
+    link_move(l, 1 - peer_of(l)->shard);
+}
+
+TEST(a_peer_that_has_said_all_and_ended_its_side_is_answered_after_the_move)
+{
+    struct fixture *f = fixture_create(2);
+    f->events.on_bytes = only_move;
+    f->events.on_moved = greet_on_moved;
+    fixture_start(f);
+    for (unsigned i = 0; i < 20; i++) {
+        struct client c = i % 2 ? client_tls(f, 0, NULL) : client_plain(f);
+        uint8_t back[5];
+        EXPECT(wait_until(&f->opened, i + 1));
+        if (c.ssl) { /* request and goodbye in one packet */
+            static const int on = 1, off = 0;
+            setsockopt(c.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+            EXPECT(client_send(&c, SPAN("x")));
+            SSL_shutdown(c.ssl);
+            setsockopt(c.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+        } else {
+            EXPECT(client_send(&c, SPAN("x")));
+        }
+        shutdown(c.fd, SHUT_WR);
+        EXPECT(client_receive(&c, back, sizeof(back)));
+        EXPECT_SPAN(span_of(back, sizeof(back)), SPAN("after"));
+        EXPECT(client_sees_end(&c));
+        client_close(&c);
+    }
+    fixture_destroy(f);
+}
+
 TEST(stopping_in_the_middle_of_moves_loses_no_link)
 {
     for (int round = 0; round < 10; round++) {
@@ -216,4 +252,5 @@ TEST_MAIN(RUN(bytes_stay_whole_and_in_order_over_many_moves),
           RUN(what_was_queued_before_a_move_leaves_before_what_is_sent_after_it),
           RUN(bytes_kept_while_reading_was_off_move_along),
           RUN(a_link_that_dies_on_its_way_ends_where_it_was_going),
+          RUN(a_peer_that_has_said_all_and_ended_its_side_is_answered_after_the_move),
           RUN(stopping_in_the_middle_of_moves_loses_no_link))

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "net/certificate.h"
 
-static const int64_t renew_ms = 30 * 24 * 3600 * 1000LL;
+static const int64_t renew_ms = 30 * 86400000LL;
 
 /* The files of each chain; the certificates of both CAs are in one. */
 static const struct files {
@@ -142,11 +142,8 @@ static bool write_key(const struct pki *p, const char *name, EVP_PKEY *key, stru
     return done;
 }
 
-static int no_password(char *buf, int size, int writing, void *arg)
-{
-    (void)buf, (void)size, (void)writing, (void)arg;
-    return 0; /* rather than asking on the terminal */
-}
+/* For an encrypted file: rather than asking on the terminal. */
+static char no_password[] = "";
 
 /* The key of a file; NULL when it is not there or holds none. False when it cannot be read. */
 static bool read_key(const struct pki *p, const char *name, EVP_PKEY **out, struct buf *why)
@@ -157,7 +154,7 @@ static bool read_key(const struct pki *p, const char *name, EVP_PKEY **out, stru
     if (fine && text.len) {
         BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
         CHECK(bio != NULL);
-        *out = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+        *out = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_password);
         BIO_free(bio);
         OPENSSL_cleanse(text.data, text.len);
         ERR_clear_error();
@@ -182,7 +179,7 @@ static bool read_certificate(const struct pki *p, const char *name, enum key_kin
         BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
         CHECK(bio != NULL);
         X509 *x;
-        while (!*out && (x = PEM_read_bio_X509(bio, NULL, no_password, NULL))) {
+        while (!*out && (x = PEM_read_bio_X509(bio, NULL, NULL, no_password))) {
             if (kind_of(x) == kind)
                 *out = x;
             else

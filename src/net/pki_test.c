@@ -15,7 +15,7 @@
 
 #include "net/system.h"
 
-static const int64_t day_ms = 24 * 3600 * 1000LL;
+static const int64_t day_ms = 86400000;
 static const struct now start = {.wall_ms = 1772612430000, .mono_ms = 1}; /* March 2026 */
 
 static struct now days_later(int days)
@@ -217,20 +217,20 @@ TEST(the_server_certificate_is_issued_anew_when_it_does_not_serve)
 {
     static const struct {
         const char *name, *wanted;
-        int days;
         void (*spoil)(void);
+        int days;
         bool anew;
     } cases[] = {
-        {"nothing is wrong",    "a.example",   0,   NULL,              false},
-        {"a new DNS name",      "b.example",   0,   NULL,              true },
-        {"a new address",       "192.0.2.7",   0,   NULL,              true },
-        {"a new address, IPv6", "2001:db8::7", 0,   NULL,              true },
-        {"31 days left",        "a.example",   366, NULL,              false},
-        {"29 days left",        "a.example",   368, NULL,              true },
-        {"expired",             "a.example",   500, NULL,              true },
-        {"no key",              "a.example",   0,   lose_key,          true },
-        {"half a certificate",  "a.example",   0,   spoil_certificate, true },
-        {"another key",         "a.example",   0,   swap_key,          true },
+        {"nothing is wrong",    "a.example",   NULL,              0,   false},
+        {"a new DNS name",      "b.example",   NULL,              0,   true },
+        {"a new address",       "192.0.2.7",   NULL,              0,   true },
+        {"a new address, IPv6", "2001:db8::7", NULL,              0,   true },
+        {"31 days left",        "a.example",   NULL,              366, false},
+        {"29 days left",        "a.example",   NULL,              368, true },
+        {"expired",             "a.example",   NULL,              500, true },
+        {"no key",              "a.example",   lose_key,          0,   true },
+        {"half a certificate",  "a.example",   spoil_certificate, 0,   true },
+        {"another key",         "a.example",   swap_key,          0,   true },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         remove_dir(NULL);

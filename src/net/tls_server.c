@@ -14,6 +14,9 @@
 
 enum { TICKET_KEY_MS = 3600 * 1000, MAX_CHAIN_BYTES = 32 * 1024 };
 
+/* For an encrypted key file: rather than asking on the terminal. */
+static char no_password[] = "";
+
 struct ticket_key {
     unsigned char name[16], cipher[32], mac[32];
     bool made;
@@ -137,13 +140,6 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* An encrypted key file would otherwise ask on the terminal. */
-static int no_password(char *buf, int size, int writing, void *arg)
-{
-    (void)buf, (void)size, (void)writing, (void)arg;
-    return 0;
-}
-
 static SSL_CTX *new_context(struct tls_server *t)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -157,7 +153,8 @@ static SSL_CTX *new_context(struct tls_server *t)
                                   "ECDHE-RSA-CHACHA20-POLY1305") == 1);
     CHECK(SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                         "TLS_CHACHA20_POLY1305_SHA256") == 1);
-    CHECK(SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1);
+    static char groups[] = "X25519:P-256:P-384"; /* the macro casts const away */
+    CHECK(SSL_CTX_set1_groups_list(ctx, groups) == 1);
     CHECK(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -166,7 +163,7 @@ static SSL_CTX *new_context(struct tls_server *t)
     SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
     SSL_CTX_set_max_cert_list(ctx, MAX_CHAIN_BYTES);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-    SSL_CTX_set_default_passwd_cb(ctx, no_password);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, no_password);
 
     SSL_CTX_set_app_data(ctx, t);
     CHECK(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"twinhub", 7) == 1);
