@@ -54,7 +54,8 @@ static size_t find(const struct command_row *row, struct span word)
 }
 
 /* argv[*at] begins with two dashes. */
-static bool read_option(struct args *out, int argc, char *const *argv, int *at, struct buf *why)
+static bool read_option(struct args *out, int argc, const char *const *argv, int *at,
+                        struct buf *why)
 {
     struct span word = span_skip(span_text(argv[*at]), 2);
     size_t equals = span_index(word, '=');
@@ -85,7 +86,7 @@ static bool read_option(struct args *out, int argc, char *const *argv, int *at, 
     return true;
 }
 
-bool args_parse(const struct command_row *row, int argc, char *const *argv, struct args *out,
+bool args_parse(const struct command_row *row, int argc, const char *const *argv, struct args *out,
                 struct buf *why)
 {
     unsigned min, max;

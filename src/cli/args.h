@@ -69,7 +69,7 @@ struct args {
  * to the command, lacks its value, has one it does not take or stands twice, or when there are too
  * few or too many arguments; `out` then holds what was read so far. With --help anything is right.
  */
-MUST_USE bool args_parse(const struct command_row *row, int argc, char *const *argv,
+MUST_USE bool args_parse(const struct command_row *row, int argc, const char *const *argv,
                          struct args *out, struct buf *why);
 
 /* "twinhub device create DEVICE [--edge] ...", without the options all commands take. */

@@ -131,9 +131,15 @@ int client_unanswered(struct client *c, const struct client_call *call, enum htt
 int client_open(struct client *c, const struct args *args)
 {
     *c = (struct client){.args = args};
+    struct buf why = {0};
     int code = connection_find(args, &c->connection);
     if (code == EXIT_OK)
-        c->https = https_open("https");
+        c->https = https_open("https", &why);
+    if (code == EXIT_OK && !c->https)
+        code = say_failure(args, &(struct failure){.exit_code = EXIT_FAILED,
+                                                   .message = buf_span(&why),
+                                                   .hint = SPAN("install libcurl4")});
+    buf_fini(&why);
     return code;
 }
 

@@ -81,7 +81,7 @@ static int run(const struct command_row *row, int argc, char *const *argv)
     struct args args;
     struct buf text = {0};
     int code;
-    if (!args_parse(row, argc, argv, &args, &text)) {
+    if (!args_parse(row, argc, (const char *const *)argv, &args, &text)) {
         code = say_usage(&args, "%.*s", SPAN_ARG(buf_span(&text)));
     } else if (args.option[OPTION_HELP]) {
         buf_clear(&text);

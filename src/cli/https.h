@@ -40,8 +40,9 @@ struct https_reply {
     struct buf body;
 };
 
-/* `scheme` is "https"; tests of libcurl's behaviour without TLS say "http". */
-struct https *https_open(const char *scheme);
+/* `scheme` is "https"; tests of libcurl's behaviour without TLS say "http". NULL when libcurl is
+ * not installed, or too old. */
+struct https *https_open(const char *scheme, struct buf *why);
 /* NULL is harmless. */
 void https_close(struct https *h);
 
