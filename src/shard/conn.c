@@ -294,8 +294,11 @@ void conn_run(struct conn *c)
 static void feed_websocket(struct conn *c, struct span bytes)
 {
     struct shard *s = c->shard;
+    size_t before = c->in.len;
     buf_clear(&s->wire);
     enum status st = ws_feed(&c->ws, bytes, &c->in, &s->wire);
+    if (c->in.len > before) /* control frames are no sign of life (mqtt 1) */
+        c->heard_ms = s->now.mono_ms;
     send_bytes(c, buf_span(&s->wire));
     conn_run(c);
     if (st != OK && !c->ended)
@@ -310,11 +313,11 @@ void conn_bytes(struct link *l, struct span bytes)
         return;
     shard_now(s);
     COUNT_UP(s->totals.bytes_in, bytes.len);
-    c->heard_ms = s->now.mono_ms;
     if (c->kind == CONN_WEBSOCKET) {
         feed_websocket(c, bytes);
         return;
     }
+    c->heard_ms = s->now.mono_ms;
     /* The common case, whole packets and nothing left over, copies nothing. */
     size_t used = 0;
     if (c->in.len == 0 && may_run(c))
