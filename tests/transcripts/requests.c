@@ -155,16 +155,19 @@ static void error_words(struct answer_words *a, struct span rest, bool second_fo
     a->has_error = true;
 }
 
-static void answer_read(struct span rest, struct answer_words *a)
+/* Words are expanded one by one, so that \\x20 does not end one; spans into `keep`. */
+static void answer_read(struct script *s, struct span rest, struct answer_words *a,
+                        struct buf *keep)
 {
     while (rest.len) {
-        struct span before = rest, word = word_next(&rest);
+        struct span before = rest, word = script_text(s, word_next(&rest), keep);
         if (span_eq(word, SPAN("close"))) {
             a->close = true;
         } else if (span_eq(word, SPAN("head"))) {
             a->head = true;
         } else if (span_eq(word, SPAN("E1")) || span_eq(word, SPAN("E2"))) {
-            error_words(a, rest, word.data[1] == '2');
+            bool second_form = word.data[1] == '2';
+            error_words(a, script_text(s, rest, keep), second_form);
             return;
         } else if (word_value(word, "type", &a->type)) {
             continue;
@@ -173,7 +176,7 @@ static void answer_read(struct span rest, struct answer_words *a)
             buf_printf(&a->headers, "%.*s: %.*s\r\n", SPAN_ARG(span_first(word, colon)),
                        SPAN_ARG(span_skip(word, colon + 1)));
         } else {
-            buf_put(&a->body, before);
+            buf_put(&a->body, script_text(s, before, keep));
             return;
         }
     }
@@ -246,7 +249,8 @@ bool request_hears(struct script *s, struct speaker *sp, struct span verb, struc
     }
     struct buf b = {0};
     struct answer_words a = {0};
-    answer_read(script_text(s, rest, &b), &a);
+    buf_reserve(&b, 1 << 20); /* so that spans into it stay good */
+    answer_read(s, rest, &a, &b);
     hear_answer(s, sp, verb, &a);
     buf_fini(&b);
     buf_fini(&a.headers);

@@ -66,7 +66,8 @@ static bool compute(void *ctx, struct span name, struct buf *out)
     } else if (span_eq(kind, SPAN("repeat"))) {
         int64_t count = word_number(uri_cut(&rest, ':'));
         for (int64_t i = 0; i < count; i++)
-            buf_put(out, rest);
+            if (!expand(out, rest, &s->vars))
+                return false;
     } else {
         return false;
     }
@@ -301,6 +302,12 @@ static void on_reading(struct script *s, struct span rest)
         script_fail(s, "%s is %sread", sp->name, sp->wire->reading ? "" : "not ");
 }
 
+static void on_deaf(struct script *s, struct span name)
+{
+    struct speaker *sp = speaker_get(s, name);
+    sp->deaf = sp->wire->deaf = true;
+}
+
 static void on_unchanged(struct script *s)
 {
     if (world_digest(&s->world) != s->digest)
@@ -334,6 +341,8 @@ static bool run_command(struct script *s, struct span word, struct span rest)
         on_unchanged(s);
     else if (span_eq(word, SPAN("reading")))
         on_reading(s, rest);
+    else if (span_eq(word, SPAN("deaf")))
+        on_deaf(s, rest);
     else if (span_eq(word, SPAN("logged")))
         on_logged(s, rest);
     else

@@ -18,6 +18,7 @@
  *   metric NAME = N
  *   remember, unchanged      every record of the store is what it was
  *   reading NAME = yes|no    does the hub read its socket?
+ *   deaf NAME                it reads nothing any more; what it is sent is not looked at
  *   logged TEXT              a line of the server's log, since the last `logged`, has this text
  *   each A..B: LINE          the line for each $(i)
  *
@@ -41,7 +42,7 @@ enum { SPEAKERS_MAX = 24 };
 struct speaker {
     char name[32];
     struct wire *wire; /* NULL before it speaks and after it was closed */
-    bool is_http;
+    bool is_http, deaf;
     bool is_websocket; /* upgraded */
     struct buf app;    /* what was inside the frames, not expected yet */
 };
