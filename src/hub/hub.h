@@ -105,8 +105,11 @@ void hub_pin(struct hub *h, struct live *l);
 void hub_unpin(struct hub *h, struct live *l);
 /* The live entry has a connection (or, with 0, none any more). */
 void hub_connected(struct hub *h, struct live *l, uint64_t conn);
-/* A batch is durable; drop entries that nobody needs beyond recent_max. */
+/* A batch is durable: what it changed is no longer needed for that. */
 void hub_durable(struct hub *h, uint64_t batch);
+/* Between turns: drop entries that nobody needs beyond recent_max, the oldest first. Reads bring
+ * entries in, too, so this is not a matter of what was written. */
+void hub_trim(struct hub *h);
 
 /* ---- operations --------------------------------------------------------------------------- */
 

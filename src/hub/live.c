@@ -188,6 +188,10 @@ void hub_durable(struct hub *h, uint64_t batch)
             break;
         find_place(h, l);
     }
+}
+
+void hub_trim(struct hub *h)
+{
     while (h->recent_count > h->config.recent_max)
         drop(h, CONTAINER_OF(h->recent.next, struct live, place));
 }

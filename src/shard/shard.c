@@ -442,6 +442,7 @@ static void shard_turn(void *shard, struct now now)
         store_commit(s->store, s->hub.batch++);
     }
     store_poll(s->store);
+    hub_trim(&s->hub);
     give_back_scratch(s);
     s->now_is_fresh = false;
     if (!list_empty(&s->ready) || s->dirty)
