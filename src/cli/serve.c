@@ -222,6 +222,22 @@ static bool open_store(struct hub_process *p, struct buf *why)
     return true;
 }
 
+/* Bound to one address, the hub is reached by that: it is a name like those of --host, and the
+ * first when there is no other. */
+static void name_bound_address(struct settings *set)
+{
+    bool everywhere = strcmp(set->bind, "0.0.0.0") == 0 || strcmp(set->bind, "::") == 0;
+    for (unsigned i = 0; i < set->hosts.count; i++)
+        if (strcmp(set->hosts.at[i], set->bind) == 0)
+            return;
+    if (everywhere || set->hosts.count == SETTING_LIST_MAX)
+        return;
+    char *name = strdup(set->bind);
+    if (!name)
+        check_no_memory();
+    set->hosts.at[set->hosts.count++] = name;
+}
+
 static void name_hosts(struct hub_process *p)
 {
     const struct settings *set = &p->settings;
@@ -393,6 +409,7 @@ static bool tell(struct hub_process *p, struct buf *why)
 
 static bool set_up(struct hub_process *p, struct buf *why)
 {
+    name_bound_address(&p->settings);
     name_hosts(p);
     if (!serve_read_certificates(&p->settings.device_cas, p->ca_bytes, p->cas,
                                  &p->cluster.rules.ca_count, why))
