@@ -7,6 +7,16 @@
  *   net_loop_run   on each shard's thread            net_run on the main thread
  *   net_stop_accepting, (the shards finish), net_stop, join the shards' threads, net_destroy
  *
+ * How a link ends, as on_closed tells it:
+ *   OK             the shard closed it, and the peer took all that was queued
+ *   CLOSED         the peer closed it, or the connection failed
+ *   BAD_PACKET     what came is not TLS
+ *   SLOW_READER    the peer did not take what was queued within drain_ms
+ *   SHUTTING_DOWN  net_stop
+ * A peer that closes only its own side still gets what the shard sends until the end of that turn.
+ * While a shard has turned reading off, it does not hear of the peer's end: on_closed follows once
+ * it reads again (or when a write fails). A link whose handshake fails is never heard of at all.
+ *
  * Units    bytes; times in ms
  * Memory   net_create's result is the caller's until net_destroy; links belong to net
  * Threads  per function; "set up" means before any loop runs

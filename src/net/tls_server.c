@@ -10,73 +10,41 @@
 #include <stdlib.h>
 
 #include "net/system.h"
+#include "net/ticket.h"
 #include "net/tls.h"
 
-enum { TICKET_KEY_MS = 3600 * 1000, MAX_CHAIN_BYTES = 32 * 1024 };
+enum { MAX_CHAIN_BYTES = 32 * 1024 };
 
 /* For an encrypted key file: rather than asking on the terminal. */
 static char no_password[] = "";
-
-struct ticket_key {
-    unsigned char name[16], cipher[32], mac[32];
-    bool made;
-};
 
 struct tls_server {
     struct random random;
     pthread_mutex_t lock; /* guards all below; held for a copy */
     SSL_CTX *ctx;         /* NULL until certificates are loaded */
-    struct ticket_key current, previous;
-    int64_t rotated_ms; /* mono */
+    struct tickets tickets;
 };
 
-/* The key for new tickets: made anew each hour. */
-static struct ticket_key current_key(struct tls_server *t)
-{
-    int64_t now_ms = system_now().mono_ms;
-    pthread_mutex_lock(&t->lock);
-    if (!t->current.made || now_ms - t->rotated_ms >= TICKET_KEY_MS) {
-        /* After two silent hours the former key is too old to keep. */
-        bool keep = now_ms - t->rotated_ms < 2 * (int64_t)TICKET_KEY_MS;
-        t->previous = keep ? t->current : (struct ticket_key){0};
-        random_fill(t->random, &t->current, offsetof(struct ticket_key, made));
-        t->current.made = true;
-        t->rotated_ms = now_ms;
-    }
-    struct ticket_key key = t->current;
-    pthread_mutex_unlock(&t->lock);
-    return key;
-}
-
-/* The key of that name: 1 when it is the current one, 2 when the ticket should be renewed, 0 when
- * it is not known. */
-static int find_key(struct tls_server *t, const unsigned char *name, struct ticket_key *out)
-{
-    struct ticket_key current = current_key(t);
-    if (memcmp(current.name, name, sizeof(current.name)) == 0) {
-        *out = current;
-        return 1;
-    }
-    pthread_mutex_lock(&t->lock);
-    *out = t->previous;
-    pthread_mutex_unlock(&t->lock);
-    return out->made && memcmp(out->name, name, sizeof(out->name)) == 0 ? 2 : 0;
-}
-
-/* OpenSSL's callback for both ways: 0 means "no ticket", below 0 ends the handshake. */
+/* OpenSSL's callback for both ways: 0 means "no such ticket", 2 "renew it", below 0 ends the
+ * handshake. The values of enum ticket_age are its own. */
 static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                          EVP_MAC_CTX *mac, int encrypt)
 {
     struct tls_server *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     struct ticket_key key;
     int found = 1;
+    pthread_mutex_lock(&t->lock);
+    if (encrypt)
+        key = tickets_seal(&t->tickets, t->random, system_now().mono_ms);
+    else
+        found = tickets_open(&t->tickets, name, system_now().mono_ms, &key);
+    pthread_mutex_unlock(&t->lock);
+    if (!found)
+        return 0;
     if (encrypt) {
-        key = current_key(t);
         memcpy(name, key.name, sizeof(key.name));
         if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
-            return -1;
-    } else {
-        found = find_key(t, name, &key);
+            found = -1;
     }
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac, sizeof(key.mac)),
