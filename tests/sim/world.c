@@ -371,6 +371,7 @@ void world_start(struct world *w, const struct world_options *options)
                   .recent_max = 8}, /* small, so that loading is exercised */
         .token_grace_s = 600,
         .log_level = LOG_DEBUG,
+        .arena_size = options->arena_size,
         .ctx = w,
         .clock = world_clock,
         .wake = world_wake,

@@ -56,6 +56,7 @@ struct world_options {
     bool async_loads; /* the store answers loads and scans on a later step */
     enum fault fault; /* planted, see fault.h */
     int64_t wall_ms, mono_ms;
+    size_t arena_size;               /* of each shard; 0: the product's */
     const struct doc_limits *limits; /* NULL: azure */
     memory_append_fn *on_append;
     void *on_append_owner;
