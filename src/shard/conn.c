@@ -238,11 +238,12 @@ void conn_ready(struct conn *c)
         list_append(&c->shard->ready, &c->ready);
 }
 
-/* May it be read on at once? Else its turn comes when what it waits for has happened. */
+/* May it be read on at once? Else its turn comes when what it waits for has happened. While the
+ * hub stops nothing new is begun, or a peer that never pauses would keep it from stopping. */
 static bool may_run(const struct conn *c)
 {
     return !c->ended && !c->parked && !c->moving && !c->finish && !c->calling &&
-           c->replies < UNANSWERED_MAX && !c->shard->failed;
+           c->replies < UNANSWERED_MAX && !c->shard->failed && !c->shard->stopping;
 }
 
 /* Read from the socket only what can be used soon. */
