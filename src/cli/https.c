@@ -9,10 +9,11 @@ enum { CONNECT_MS = 5000, ANSWER_MS = 30000 };
 /* Loaded when first used: linked in, it and the thirty libraries it needs would cost a hub that
  * never calls anybody 15 ms of its start and 4 MiB of memory (design 8, 10). */
 #define LIBRARY "libcurl.so.4"
-#define FUNCTIONS(X)                                                                            \
-    X(global_init)                                                                              \
-    X(global_cleanup) X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_perform) \
-        X(easy_getinfo) X(easy_header) X(easy_strerror) X(slist_append) X(slist_free_all)
+#define FUNCTIONS(X)                                                                          \
+    X(global_init)                                                                            \
+    X(global_cleanup)                                                                         \
+    X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_perform) X(easy_getinfo) \
+        X(easy_header) X(easy_strerror) X(slist_append) X(slist_free_all)
 
 static struct {
 #define DECLARE(name) __typeof__(curl_##name) *name;
@@ -105,7 +106,7 @@ static void set_up(struct https *h, const struct https_request *r, struct curl_s
 
 static enum https_end end_of(CURL *handle, CURLcode code)
 {
-    curl_off_t connected = 0;
+    curl_off_t sent = 0;
     switch ((int)code) {
     case CURLE_OK:
         return HTTPS_ANSWERED;
@@ -113,10 +114,12 @@ static enum https_end end_of(CURL *handle, CURLcode code)
         return HTTPS_UNTRUSTED;
     case CURLE_SSL_CACERT_BADFILE:
         return HTTPS_BAD_CA;
-    default:
-        /* The moment TLS was done; without TLS, or before that, 0. */
-        libcurl.easy_getinfo(handle, CURLINFO_PRETRANSFER_TIME_T, &connected);
-        return connected ? HTTPS_LOST : HTTPS_UNREACHABLE;
+    case CURLE_COULDNT_CONNECT: /* also once a kept connection turned out to be dead */
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HTTPS_UNREACHABLE;
+    default: /* a time-out for one: before the request left, or after? */
+        libcurl.easy_getinfo(handle, CURLINFO_PRETRANSFER_TIME_T, &sent);
+        return sent ? HTTPS_LOST : HTTPS_UNREACHABLE;
     }
 }
 

@@ -85,7 +85,8 @@ static void finish(struct peer *p)
 static void stop(struct peer *p)
 {
     finish(p);
-    close(p->listener);
+    if (p->listener >= 0)
+        close(p->listener);
     buf_fini(&p->heard);
     free(p);
 }
@@ -216,6 +217,21 @@ TEST(nobody_there_is_told_from_no_answer)
     buf_fini(&reply.body);
 }
 
+TEST(a_hub_that_left_after_a_call_is_not_there)
+{
+    struct peer *p = start("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    struct https *h = open_plain();
+    struct https_reply reply = {0};
+    EXPECT_EQ(call(h, p->port, "/", get, &reply), HTTPS_ANSWERED);
+    close(p->listener); /* and the kept connection closes as the next request comes */
+    p->reply.len = 0;
+    EXPECT_EQ(call(h, p->port, "/", get, &reply), HTTPS_UNREACHABLE);
+    https_close(h);
+    p->listener = -1;
+    stop(p);
+    buf_fini(&reply.body);
+}
+
 TEST(only_the_scheme_asked_for_is_spoken)
 {
     struct buf why = {0};
@@ -230,4 +246,5 @@ TEST(only_the_scheme_asked_for_is_spoken)
 TEST_MAIN(RUN(paths_and_headers_leave_as_they_are_and_the_connection_stays),
           RUN(a_large_body_is_sent_without_asking), RUN(a_redirect_is_not_followed),
           RUN(a_proxy_of_the_environment_is_asked_only_when_it_may_be),
-          RUN(nobody_there_is_told_from_no_answer), RUN(only_the_scheme_asked_for_is_spoken))
+          RUN(nobody_there_is_told_from_no_answer), RUN(a_hub_that_left_after_a_call_is_not_there),
+          RUN(only_the_scheme_asked_for_is_spoken))
