@@ -16,7 +16,7 @@
 #include "base/random.h"
 #include "base/span.h"
 
-enum { TICKET_KEY_MS = 3600 * 1000 };
+static const int64_t ticket_key_ms = 3600000;
 
 struct ticket_key {
     unsigned char name[16], cipher[32], mac[32];

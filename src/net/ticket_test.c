@@ -7,7 +7,8 @@ static void count_up(void *ctx, void *out, size_t len)
     memset(out, ++*(uint8_t *)ctx, len);
 }
 
-enum { START = 1000, HOUR = TICKET_KEY_MS };
+#define START 1000LL
+#define HOUR  3600000LL
 
 TEST(a_key_seals_for_an_hour_and_opens_for_two)
 {

@@ -136,7 +136,7 @@ static SSL_CTX *new_context(struct tls_server *t)
     SSL_CTX_set_app_data(ctx, t);
     CHECK(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"twinhub", 7) == 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_timeout(ctx, TICKET_KEY_MS / 1000);
+    SSL_CTX_set_timeout(ctx, (long)(ticket_key_ms / 1000));
     SSL_CTX_set_num_tickets(ctx, 1);
     CHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key) == 1);
     CHECK(SSL_CTX_set_session_ticket_cb(ctx, on_ticket_made, on_ticket_opened, NULL) == 1);
