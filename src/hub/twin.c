@@ -124,7 +124,7 @@ static void request_write(struct hub *h, struct live *who, const struct request 
                             .tags = r->tags.result.delta,
                             .desired = r->desired.result.delta};
     hub_write(h, who, &after, &change, turn, out);
-    if (r->desired.result.changed) {
+    if (desired) { /* one push for each version, also when it brings nothing (mqtt 7.4) */
         struct effect *push = hub_effect(turn, out, EFFECT_DESIRED, who);
         push->delta = r->desired.result.delta;
         push->version = after.desired_version;
