@@ -90,11 +90,8 @@ struct fixture *fixture_create(unsigned shards)
                                      .on_drained = fixture_on_drained,
                                      .on_closed = fixture_on_closed,
                                      .on_turn = fixture_on_turn};
-    snprintf(f->dir, sizeof(f->dir), "/tmp/net/fixture.XXXXXX");
-    if (!mkdtemp(f->dir)) {
-        snprintf(f->dir, sizeof(f->dir), "/tmp/twinhub-net.XXXXXX");
-        CHECK(mkdtemp(f->dir) != NULL);
-    }
+    snprintf(f->dir, sizeof(f->dir), "/tmp/twinhub-net.XXXXXX");
+    CHECK(mkdtemp(f->dir) != NULL);
     return f;
 }
 
