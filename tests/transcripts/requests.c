@@ -32,54 +32,100 @@ static bool is_header(struct span word)
     return true;
 }
 
-struct request_words {
-    struct span token, version, host, length, body;
-    struct buf headers;
+/* A request as it is put together; every text is the struct's own. */
+struct request {
+    struct buf target, token, version, host, length, headers, body;
     bool no_body;
 };
 
-static bool request_word(struct request_words *r, struct span word)
+static void request_fini(struct request *r)
 {
-    if (word_value(word, "token", &r->token) || word_value(word, "version", &r->version) ||
-        word_value(word, "host", &r->host) || word_value(word, "length", &r->length))
-        return true;
-    if (span_eq(word, SPAN("no-body"))) {
-        r->no_body = true;
-        return true;
-    }
-    if (!is_header(word))
-        return false;
+    struct buf *const all[] = {&r->target, &r->token,   &r->version, &r->host,
+                               &r->length, &r->headers, &r->body};
+    for (size_t i = 0; i < COUNT(all); i++)
+        buf_fini(all[i]);
+}
+
+static void set(struct buf *b, struct span value)
+{
+    buf_clear(b);
+    buf_put(b, value);
+}
+
+static void put_header(struct buf *b, struct span word)
+{
     size_t colon = span_index(word, ':');
-    buf_printf(&r->headers, "%.*s: %.*s\r\n", SPAN_ARG(span_first(word, colon)),
+    buf_printf(b, "%.*s: %.*s\r\n", SPAN_ARG(span_first(word, colon)),
                SPAN_ARG(span_skip(word, colon + 1)));
+}
+
+static bool request_word(struct request *r, struct span word)
+{
+    struct span value;
+    if (word_value(word, "token", &value))
+        set(&r->token, value);
+    else if (word_value(word, "version", &value))
+        set(&r->version, value);
+    else if (word_value(word, "host", &value))
+        set(&r->host, value);
+    else if (word_value(word, "length", &value))
+        set(&r->length, value);
+    else if (span_eq(word, SPAN("no-body")))
+        r->no_body = true;
+    else if (is_header(word))
+        put_header(&r->headers, word);
+    else
+        return false;
     return true;
 }
 
-/* The words up to the body; spans into `keep`. */
-static void request_read(struct script *s, struct span rest, struct request_words *r,
-                         struct buf *keep)
+/* "PATH [WORD...] [BODY]" */
+static void request_read(struct script *s, struct span rest, struct request *r)
 {
-    while (rest.len) {
-        struct span before = rest, value;
-        struct span word = word_next(&rest);
-        if (!word.len)
-            return;
-        if (word.data[0] == '{' || word.data[0] == '[' || word_value(word, "body", &value)) {
-            struct buf b = {0};
-            size_t skip = word.data[0] == '{' || word.data[0] == '[' ? 0 : 5;
-            size_t from = keep->len;
-            buf_put(keep, script_text(s, span_skip(before, skip), &b));
-            r->body = span_of(keep->data + from, keep->len - from);
-            buf_fini(&b);
-            return;
+    struct buf b = {0};
+    script_text(s, word_next(&rest), &r->target);
+    set(&r->token, SPAN("policy:iothubowner"));
+    set(&r->version, SPAN("2021-04-12"));
+    set(&r->host, SPAN(WORLD_HOST));
+    while (rest.len && !s->failed) {
+        struct span before = rest, word = word_next(&rest), value;
+        if (word.len && (word.data[0] == '{' || word.data[0] == '[')) {
+            script_text(s, before, &r->body);
+            break;
         }
-        struct buf b = {0};
-        size_t from = keep->len;
-        buf_put(keep, script_text(s, word, &b));
-        buf_fini(&b);
-        if (!request_word(r, span_of(keep->data + from, keep->len - from)))
+        if (word_value(word, "body", &value)) {
+            script_text(s, span_skip(before, 5), &r->body);
+            break;
+        }
+        buf_clear(&b);
+        if (word.len && !request_word(r, script_text(s, word, &b)))
             script_fail(s, "a request does not know %.*s", SPAN_ARG(word));
     }
+    buf_fini(&b);
+}
+
+static void request_encode(const struct request *r, struct span verb, const struct world *w,
+                           struct buf *out)
+{
+    struct span target = buf_span(&r->target);
+    buf_printf(out, "%.*s %.*s", SPAN_ARG(verb), SPAN_ARG(target));
+    if (!span_eq(buf_span(&r->version), SPAN("none")))
+        buf_printf(out, "%capi-version=%.*s", memchr(target.data, '?', target.len) ? '&' : '?',
+                   SPAN_ARG(buf_span(&r->version)));
+    buf_printf(out, " HTTP/1.1\r\nHost: %.*s\r\n", SPAN_ARG(buf_span(&r->host)));
+    if (!span_eq(buf_span(&r->token), SPAN("none"))) {
+        buf_text(out, "Authorization: ");
+        token_put(out, buf_span(&r->token), w);
+        buf_text(out, "\r\n");
+    }
+    buf_put(out, buf_span(&r->headers));
+    if (r->length.len)
+        buf_printf(out, "Content-Length: %.*s\r\n", SPAN_ARG(buf_span(&r->length)));
+    else if (r->body.len || verb.data[0] == 'P')
+        buf_printf(out, "Content-Length: %zu\r\n", r->body.len);
+    buf_text(out, "\r\n");
+    if (!r->no_body)
+        buf_put(out, buf_span(&r->body));
 }
 
 bool request_says(struct script *s, struct speaker *sp, struct span verb, struct span rest)
@@ -91,50 +137,27 @@ bool request_says(struct script *s, struct speaker *sp, struct span verb, struct
         m++;
     if (m == COUNT(methods))
         return false;
-    struct buf b = {0}, path = {0}, keep = {0};
-    struct request_words r = {.token = SPAN("policy:iothubowner"),
-                              .version = SPAN("2021-04-12"),
-                              .host = SPAN(WORLD_HOST)};
-    struct span target = script_text(s, word_next(&rest), &path);
-    buf_reserve(&keep, 12 << 20); /* so that spans into it stay good */
-    request_read(s, rest, &r, &keep);
-    CHECK(keep.len <= 12 << 20);
-    buf_printf(&b, "%.*s %.*s", SPAN_ARG(verb), SPAN_ARG(target));
-    if (!span_eq(r.version, SPAN("none")))
-        buf_printf(&b, "%capi-version=%.*s", memchr(target.data, '?', target.len) ? '&' : '?',
-                   SPAN_ARG(r.version));
-    buf_printf(&b, " HTTP/1.1\r\nHost: %.*s\r\n", SPAN_ARG(r.host));
-    if (!span_eq(r.token, SPAN("none"))) {
-        buf_text(&b, "Authorization: ");
-        token_put(&b, r.token, &s->world);
-        buf_text(&b, "\r\n");
+    struct request r = {0};
+    struct buf bytes = {0};
+    request_read(s, rest, &r);
+    if (!s->failed) {
+        request_encode(&r, verb, &s->world, &bytes);
+        speaker_wire(s, sp, true);
+        speaker_send(s, sp, buf_span(&bytes));
     }
-    buf_put(&b, buf_span(&r.headers));
-    if (r.length.len)
-        buf_printf(&b, "Content-Length: %.*s\r\n", SPAN_ARG(r.length));
-    else if (r.body.len || verb.data[0] == 'P')
-        buf_printf(&b, "Content-Length: %zu\r\n", r.body.len);
-    buf_text(&b, "\r\n");
-    if (!r.no_body)
-        buf_put(&b, r.body);
-    speaker_wire(s, sp, true);
-    speaker_send(s, sp, buf_span(&b));
-    buf_fini(&b);
-    buf_fini(&path);
-    buf_fini(&keep);
-    buf_fini(&r.headers);
+    buf_fini(&bytes);
+    request_fini(&r);
     return true;
 }
 
 /* ---- answers ---- */
 
-struct answer_words {
-    struct span type;
-    struct buf headers, body; /* patterns */
-    bool close, head, has_error;
+struct answer {
+    struct buf type, headers, body; /* patterns */
+    bool close, head;
 };
 
-static void error_words(struct answer_words *a, struct span rest, bool second_form)
+static void error_words(struct answer *a, struct span rest, bool second_form)
 {
     struct span name = word_next(&rest), code = {0};
     if (second_form)
@@ -152,34 +175,32 @@ static void error_words(struct answer_words *a, struct span rest, bool second_fo
                    "{\"Message\":\"ErrorCode:%.*s;%.*s\","
                    "\"ExceptionMessage\":\"Tracking ID:<tracking>\"}",
                    SPAN_ARG(name), SPAN_ARG(rest));
-    a->has_error = true;
 }
 
-/* Words are expanded one by one, so that \\x20 does not end one; spans into `keep`. */
-static void answer_read(struct script *s, struct span rest, struct answer_words *a,
-                        struct buf *keep)
+/* A word is expanded by itself, so that an escaped blank does not end it. */
+static void answer_read(struct script *s, struct span rest, struct answer *a)
 {
+    struct buf b = {0};
     while (rest.len) {
-        struct span before = rest, word = script_text(s, word_next(&rest), keep);
+        struct span before = rest, word = word_next(&rest), value;
         if (span_eq(word, SPAN("close"))) {
             a->close = true;
         } else if (span_eq(word, SPAN("head"))) {
             a->head = true;
         } else if (span_eq(word, SPAN("E1")) || span_eq(word, SPAN("E2"))) {
-            bool second_form = word.data[1] == '2';
-            error_words(a, script_text(s, rest, keep), second_form);
-            return;
-        } else if (word_value(word, "type", &a->type)) {
-            continue;
+            error_words(a, script_text(s, rest, &b), word.data[1] == '2');
+            break;
+        } else if (word_value(word, "type", &value)) {
+            script_text(s, value, &a->type);
         } else if (is_header(word)) {
-            size_t colon = span_index(word, ':');
-            buf_printf(&a->headers, "%.*s: %.*s\r\n", SPAN_ARG(span_first(word, colon)),
-                       SPAN_ARG(span_skip(word, colon + 1)));
+            put_header(&a->headers, script_text(s, word, &b));
+            buf_clear(&b);
         } else {
-            buf_put(&a->body, script_text(s, before, keep));
-            return;
+            script_text(s, before, &a->body);
+            break;
         }
     }
+    buf_fini(&b);
 }
 
 /* Where the head ends and how long the body is; false while it has not all come. */
@@ -207,7 +228,7 @@ static void put_etag_header(struct buf *want, struct span body)
 }
 
 static void hear_answer(struct script *s, struct speaker *sp, struct span status,
-                        const struct answer_words *a)
+                        const struct answer *a)
 {
     struct buf want = {0}, *heard = speaker_heard(s, sp);
     size_t head = 0, told = 0, len = 0;
@@ -222,7 +243,7 @@ static void hear_answer(struct script *s, struct speaker *sp, struct span status
     buf_put(&want, buf_span(&a->headers));
     put_etag_header(&want, body);
     if (a->type.len)
-        buf_printf(&want, "Content-Type: %.*s\r\n", SPAN_ARG(a->type));
+        buf_printf(&want, "Content-Type: %.*s\r\n", SPAN_ARG(buf_span(&a->type)));
     else if (told)
         buf_text(&want, "Content-Type: application/json; charset=utf-8\r\n");
     if (!span_eq(status, SPAN("204")))
@@ -247,12 +268,10 @@ bool request_hears(struct script *s, struct speaker *sp, struct span verb, struc
         speaker_expect(s, sp, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
         return true;
     }
-    struct buf b = {0};
-    struct answer_words a = {0};
-    buf_reserve(&b, 1 << 20); /* so that spans into it stay good */
-    answer_read(s, rest, &a, &b);
+    struct answer a = {0};
+    answer_read(s, rest, &a);
     hear_answer(s, sp, verb, &a);
-    buf_fini(&b);
+    buf_fini(&a.type);
     buf_fini(&a.headers);
     buf_fini(&a.body);
     return true;
