@@ -37,6 +37,7 @@ struct live {
     bool is_recent;        /* in hub.recent: it may be dropped */
     struct record *record; /* NULL: no such identity (known not to exist) */
     uint64_t batch;        /* the newest batch that changed it */
+    uint64_t family;       /* of a device: the newest batch that made or removed a module of it */
     uint32_t partition;
     uint32_t pins;
     struct live *parent;  /* of a module: its device, while that is in memory */

@@ -51,16 +51,29 @@ static void leave_place(struct hub *h, struct live *l)
     l->is_recent = false;
 }
 
+static bool is_waiting(const struct hub *h, const struct live *l)
+{
+    return l->batch > h->durable || l->family > h->durable;
+}
+
 static void find_place(struct hub *h, struct live *l)
 {
     leave_place(h, l);
-    if (l->batch > h->durable) {
+    if (is_waiting(h, l)) {
         list_append(&h->written, &l->place);
     } else if (l->conn == 0 && l->pins == 0) {
         list_append(&h->recent, &l->place);
         l->is_recent = true;
         h->recent_count++;
     }
+}
+
+/* Whether it is needed has changed. One that waits stays where it stands, in the order of batches.
+ */
+static void need_changed(struct hub *h, struct live *l)
+{
+    if (!is_waiting(h, l))
+        find_place(h, l);
 }
 
 static void leave_parent(struct live *child)
@@ -162,20 +175,20 @@ void hub_children_known(struct hub *h, struct live *device)
 void hub_pin(struct hub *h, struct live *l)
 {
     l->pins++;
-    find_place(h, l);
+    need_changed(h, l);
 }
 
 void hub_unpin(struct hub *h, struct live *l)
 {
     CHECK(l->pins > 0);
     l->pins--;
-    find_place(h, l);
+    need_changed(h, l);
 }
 
 void hub_connected(struct hub *h, struct live *l, uint64_t conn)
 {
     l->conn = conn;
-    find_place(h, l);
+    need_changed(h, l);
 }
 
 void hub_durable(struct hub *h, uint64_t batch)
@@ -184,7 +197,7 @@ void hub_durable(struct hub *h, uint64_t batch)
     LIST_EACH_SAFE(at, &h->written)
     {
         struct live *l = CONTAINER_OF(at, struct live, place);
-        if (l->batch > batch)
+        if (is_waiting(h, l))
             break;
         find_place(h, l);
     }
@@ -264,7 +277,8 @@ static struct span to_arena(const struct turn *turn, struct buf *b)
     return copy;
 }
 
-/* A module was made or removed: a list of its device's modules shows this batch. */
+/* A module was made or removed: a list of its device's modules shows this batch, whether it is in
+ * the list or not. */
 static void touch_family(struct hub *h, const struct live *who, bool was, bool is)
 {
     if (!who->module_len || was == is)
@@ -272,7 +286,7 @@ static void touch_family(struct hub *h, const struct live *who, bool was, bool i
     struct live *device = hub_live_find(h, live_device(who), (struct span){0});
     if (!device)
         return;
-    device->batch = h->batch;
+    device->family = h->batch;
     find_place(h, device);
 }
 

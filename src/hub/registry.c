@@ -210,6 +210,8 @@ enum status registry_modules(struct hub *h, struct live *device, const struct tu
     registry_depend(h, device, out);
     if (!device->record)
         return registry_refuse_missing(device, device, turn, out);
+    if (device->family > h->durable && device->family > out->depends)
+        out->depends = device->family;
     struct live **children;
     size_t count = registry_children(device, turn, &children);
     buf_byte(out->body, '[');
