@@ -112,18 +112,22 @@ static const enum route_id route_of[][2] = {
 static enum status on_publish(struct mqtt_session *s, const struct mqtt_packet *p,
                               const struct mqtt_context *c, struct mqtt_action *a, struct buf *out)
 {
-    (void)s, (void)out;
+    (void)s;
     struct mqtt_publish publish;
     a->reason = "malformed PUBLISH";
     TRY(mqtt_publish_decode(p, &publish));
     struct span device = live_device(c->who), module = live_module(c->who);
     struct topic topic = topic_parse(publish.topic, device, module);
+    a->message_len = publish.payload.len + bag_size(topic.bag);
     a->reason = topic_kind_name(topic.kind);
     if (topic_is_refused(topic.kind))
         return topic.kind == TOPIC_FOREIGN ? UNAUTHORIZED : BAD_PACKET;
     struct peer peer = peer_of(device, module);
     if (!route_allows(route_get(route_of[topic.kind][module.len > 0]), &peer, device, module))
         return UNAUTHORIZED;
+    a->reason = "larger than a message may be";
+    if (a->message_len > MQTT_MESSAGE_MAX)
+        return TOO_LARGE;
     a->packet_id = publish.packet_id;
     a->op = (struct op){.device = device, .module = module, .by_device = true, .if_version = -1};
     a->act = ACT_OP;
@@ -139,10 +143,7 @@ static enum status on_publish(struct mqtt_session *s, const struct mqtt_packet *
             a->op.if_version = topic.version < 0 ? INT64_MAX : topic.version;
         return OK;
     default: /* telemetry, and the answer to a method call nobody waits for */
-        a->message_len = publish.payload.len + bag_size(topic.bag);
         a->act = topic.kind == TOPIC_TELEMETRY ? ACT_EVENT : ACT_NONE;
-        if (a->message_len > MQTT_MESSAGE_MAX)
-            return TOO_LARGE;
         if (a->act == ACT_NONE && a->packet_id)
             mqtt_puback_encode(out, a->packet_id);
         return OK;
@@ -178,7 +179,8 @@ static enum status on_subscribe(struct mqtt_session *s, const struct mqtt_packet
     a->packet_id = filters.packet_id;
     for (struct mqtt_filter f; mqtt_filters_next(&filters, &f);) {
         struct subscription keep = {c->now.wall_ms, f.qos ? 1 : 0, f.filter};
-        bool granted = topic_filter_matches(f.filter, live_device(c->who), live_module(c->who)) &&
+        bool granted = f.filter.len <= MQTT_FILTER_MAX &&
+                       topic_filter_matches(f.filter, live_device(c->who), live_module(c->who)) &&
                        subscriptions_put(&s->stored, &keep);
         a->codes[a->code_count++] = granted ? keep.qos : MQTT_SUBACK_FAILURE;
     }

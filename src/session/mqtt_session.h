@@ -31,8 +31,9 @@ enum mqtt_state { M_NEW, M_LOGIN, M_OPEN, M_CLOSED };
 enum {
     MQTT_PACKET_MAX = 262144 + 65535 + 16, /* a 256 KiB message behind the longest topic */
     MQTT_MESSAGE_MAX = 262144,             /* payload and properties */
-    MQTT_SILENCE_MAX_MS = 1767000,         /* 2.6 */
-    MQTT_CONNECT_MS = 30000,               /* 2.1 */
+    MQTT_FILTER_MAX = 1024, /* a longer filter is not granted: sessions are kept in records */
+    MQTT_SILENCE_MAX_MS = 1767000, /* 2.6 */
+    MQTT_CONNECT_MS = 30000,       /* 2.1 */
 };
 
 struct mqtt_session {
@@ -63,7 +64,7 @@ struct mqtt_action {
     const char *reason;                   /* of a refusal, for the log */
     uint8_t codes[SUBSCRIPTIONS_MAX * 4]; /* SUBACK */
     size_t code_count;
-    size_t message_len; /* ACT_EVENT: payload and properties */
+    size_t message_len; /* of a PUBLISH: payload and properties */
 };
 
 void mqtt_session_init(struct mqtt_session *s);
