@@ -238,12 +238,18 @@ void conn_ready(struct conn *c)
         list_append(&c->shard->ready, &c->ready);
 }
 
+/* An HTTP peer that sends requests and does not read the answers waits until it does. */
+static bool is_behind(const struct conn *c)
+{
+    return c->kind == CONN_HTTP && link_unsent(c->link) > UNREAD_OUTPUT_MAX;
+}
+
 /* May it be read on at once? Else its turn comes when what it waits for has happened. While the
  * hub stops nothing new is begun, or a peer that never pauses would keep it from stopping. */
 static bool may_run(const struct conn *c)
 {
     return !c->ended && !c->parked && !c->moving && !c->finish && !c->calling &&
-           c->replies < UNANSWERED_MAX && !c->shard->failed && !c->shard->stopping;
+           c->replies < UNANSWERED_MAX && !c->shard->failed && !c->shard->stopping && !is_behind(c);
 }
 
 /* Read from the socket only what can be used soon. */
@@ -254,7 +260,8 @@ static void set_reading(struct conn *c)
         return;
     bool full = s->cluster->pending && s->cluster->pending_max &&
                 s->cluster->pending(s->cluster->ctx, s->index) > s->cluster->pending_max;
-    bool no_read = full || (c->in.len > 0 && (!may_run(c) || c->in.len > MQTT_PACKET_MAX));
+    bool no_read =
+        full || (c->in.len > 0 && (!may_run(c) || c->in.len > MQTT_HEAD_MAX + MQTT_PACKET_MAX));
     if (no_read == c->no_read)
         return;
     c->no_read = no_read;
@@ -265,6 +272,10 @@ static void set_reading(struct conn *c)
 
 static size_t use(struct conn *c, struct span in)
 {
+    if (arena_left(&c->shard->arena) < ARENA_HEAD) {
+        conn_ready(c); /* a CONNECT or a head might not fit: on the next turn it does */
+        return 0;
+    }
     return c->kind == CONN_HTTP ? http_conn_run(c, in) : mqtt_conn_run(c, in);
 }
 
@@ -277,8 +288,11 @@ static void depart(struct conn *c)
     link_move(c->link, c->target);
 }
 
+static void feed_websocket(struct conn *c, struct span bytes);
+
 void conn_run(struct conn *c)
 {
+    enum conn_kind kind = c->kind;
     size_t used = may_run(c) ? use(c, buf_span(&c->in)) : 0;
     if (c->ended)
         return;
@@ -286,6 +300,13 @@ void conn_run(struct conn *c)
         buf_fini(&c->in);
     else
         buf_consume(&c->in, used);
+    if (c->kind != kind) { /* it was upgraded: what follows are frames */
+        struct buf frames = c->in;
+        c->in = (struct buf){0};
+        feed_websocket(c, buf_span(&frames));
+        buf_fini(&frames);
+        return;
+    }
     if (used && c->in.len && may_run(c))
         conn_ready(c);
     set_reading(c);
@@ -301,9 +322,14 @@ static void feed_websocket(struct conn *c, struct span bytes)
     if (c->in.len > before) /* control frames are no sign of life (mqtt 1) */
         c->heard_ms = s->now.mono_ms;
     send_bytes(c, buf_span(&s->wire));
-    conn_run(c);
-    if (st != OK && !c->ended)
-        conn_end(c, st, "WebSocket");
+    judge_reader(c); /* pongs are output, too */
+    if (st == OK) {
+        conn_run(c); /* and perhaps it is another shard's then */
+        return;
+    }
+    if (may_run(c)) /* what came before counts */
+        use(c, buf_span(&c->in));
+    conn_end(c, st, "WebSocket");
 }
 
 void conn_bytes(struct link *l, struct span bytes)
@@ -338,7 +364,9 @@ void conn_bytes(struct link *l, struct span bytes)
 
 void conn_drained(struct link *l)
 {
-    (void)l; /* output is bounded by judge_reader; nothing waits for room */
+    struct conn *c = l->owner;
+    if (c->in.len) /* it may have been behind */
+        conn_ready(c);
 }
 
 /* ---- deadlines ---- */

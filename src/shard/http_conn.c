@@ -9,6 +9,7 @@ static void next_request(struct conn *c, bool close)
     c->calling = false;
     c->head_known = false;
     c->heard_ms = c->shard->now.mono_ms;
+    c->phase = HTTP_PHASE_IDLE; /* the next request has time of its own, seen between them or not */
     if (close) {
         conn_finish(c);
         return;

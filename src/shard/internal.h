@@ -9,9 +9,11 @@
 enum {
     OPS_A_TURN = 16,             /* of one connection, then the next */
     UNANSWERED_MAX = 16,         /* replies held; then its socket is not read */
-    UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read what it is sent is closed */
+    UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
+    ARENA_HEAD = 4 << 20, /* for a CONNECT with its session, or the head of a request */
+    MQTT_HEAD_MAX = 5,    /* type and length of a packet */
 };
 
 enum conn_kind { CONN_MQTT, CONN_HTTP, CONN_WEBSOCKET };
