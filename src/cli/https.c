@@ -9,11 +9,12 @@ enum { CONNECT_MS = 5000, ANSWER_MS = 30000 };
 /* Loaded when first used: linked in, it and the thirty libraries it needs would cost a hub that
  * never calls anybody 15 ms of its start and 4 MiB of memory (design 8, 10). */
 #define LIBRARY "libcurl.so.4"
-#define FUNCTIONS(X)                                                                          \
-    X(global_init)                                                                            \
-    X(global_cleanup)                                                                         \
-    X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_perform) X(easy_getinfo) \
-        X(easy_header) X(easy_strerror) X(slist_append) X(slist_free_all)
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(global_init) X(global_cleanup) X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) \
+    X(easy_perform) X(easy_getinfo) X(easy_header) X(easy_strerror) X(slist_append) \
+    X(slist_free_all)
+/* clang-format on */
 
 static struct {
 #define DECLARE(name) __typeof__(curl_##name) *name;

@@ -135,12 +135,10 @@ static int show_created(struct client *c, struct doc_node identity)
         buf_printf(&lead, ", which is to trust %s", c->connection.ca);
     buf_text(&lead, ", or try");
     buf_byte(&lead, 0);
-    if (module)
-        say_next(c->args, (char *)lead.data, "twin", "patch", device, module, "--desired",
-                 "{\"rate\":30}", NULL);
-    else
-        say_next(c->args, (char *)lead.data, "twin", "patch", device, "--desired", "{\"rate\":30}",
-                 NULL);
+    static const char desired[] = "--desired", rate[] = "{\"rate\":30}";
+    say_next(c->args, (char *)lead.data,
+             module ? (const char *[]){"twin", "patch", device, module, desired, rate, NULL}
+                    : (const char *[]){"twin", "patch", device, desired, rate, NULL});
     buf_fini(&lead);
     return code;
 }

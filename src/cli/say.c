@@ -88,7 +88,8 @@ int say_usage(const struct args *a, const char *format, ...)
     char text[512];
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof(text), format, list);
+    /* clang-tidy 14 takes `list` for uninitialised in files that several programs compile. */
+    vsnprintf(text, sizeof(text), format, list); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(list);
     buf_text(&usage, "usage: ");
     args_put_usage(&usage, a->row);
@@ -127,19 +128,16 @@ void say_put_word(struct buf *b, const char *word)
     buf_byte(b, '\'');
 }
 
-void say_next(const struct args *a, const char *lead, ...)
+void say_next(const struct args *a, const char *lead, const char *const *words)
 {
     struct buf b = {0};
-    va_list list;
     if (a->option[OPTION_JSON])
         return;
-    buf_printf(&b, "\nNext: %s%stwinhub", lead ? lead : "", lead ? "\n  " : "");
-    va_start(list, lead);
-    for (const char *word = va_arg(list, const char *); word; word = va_arg(list, const char *)) {
+    buf_printf(&b, "\nNext: %s\n  twinhub", lead);
+    for (; *words; words++) {
         buf_byte(&b, ' ');
-        say_put_word(&b, word);
+        say_put_word(&b, *words);
     }
-    va_end(list);
     if (a->option[OPTION_DATA]) {
         buf_text(&b, " --data ");
         say_put_word(&b, a->option[OPTION_DATA]);

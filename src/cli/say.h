@@ -30,8 +30,8 @@ int say_usage(const struct args *a, const char *format, ...) __attribute__((form
 int say_out(const struct args *a, struct buf *b);
 
 /* "Next: twinhub WORD WORD ..." on standard error, quoted for a shell, with the options that find
- * the same hub; the words end with NULL. Nothing with --json. `lead` goes before it, or is NULL. */
-void say_next(const struct args *a, const char *lead, ...) __attribute__((sentinel));
+ * the same hub; NULL after the last word. Nothing with --json. `lead` goes before it. */
+void say_next(const struct args *a, const char *lead, const char *const *words);
 
 /* Text of whatever origin: what could move a terminal's cursor or turn its text around becomes a
  * blank, what is not UTF-8 a question mark. */
