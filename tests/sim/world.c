@@ -264,6 +264,12 @@ static bool step_store(struct world *w, unsigned shard)
     return true;
 }
 
+/* The shard on whose thread the next event of this wire comes. */
+static unsigned thread_of(const struct wire *wire)
+{
+    return wire->moving_to >= 0 ? (unsigned)wire->moving_to : wire->shard;
+}
+
 static bool step(struct world *w)
 {
     bool moved = false;
@@ -273,7 +279,7 @@ static bool step(struct world *w)
         LIST_EACH_SAFE(at, &w->wires)
         {
             struct wire *wire = CONTAINER_OF(at, struct wire, all);
-            if (wire->shard == shard)
+            if (thread_of(wire) == shard)
                 moved |= step_wire(wire);
         }
         moved |= step_store(w, shard);

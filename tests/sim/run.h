@@ -1,0 +1,115 @@
+/* run.h — one run of the simulator: a world, its clients, what they were promised.
+ *
+ * Clients keep what they asked in a line; answers come in that order. Whatever arrives is judged at
+ * once (answer.c); what happens inside the hub is judged as it is stored (explain.c).
+ *
+ * Memory   run_play frees everything it made
+ * Threads  one
+ */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include "model.h"
+#include "report.h"
+#include "world.h"
+
+enum { RESTS = 4, DEVICES = 10, REST_LINE_MAX = 4, DEVICE_LINE_MAX = 24 };
+
+/* A back end's connection. */
+struct rest {
+    struct wire *wire; /* NULL: none */
+    struct list line;  /* asks */
+    struct buf out;    /* written, and not yet handed to the wire */
+    size_t floor[FAMILIES];
+    bool closing; /* it asked for the end, or sent what nobody can read, or was silent for long */
+    bool hung_up;
+    int64_t sent_ms;
+};
+
+/* A device's or module's connection. */
+struct device {
+    struct wire *wire; /* NULL: none */
+    struct family *family;
+    unsigned slot;
+    struct list line; /* asks */
+    struct buf out;   /* written, and not yet handed to the wire */
+    struct buf in;    /* MQTT bytes that have come */
+    size_t floor[FAMILIES];
+    char key[64];        /* it signed in with */
+    size_t opened_at;    /* moment of its family */
+    uint64_t generation; /* of its identity; 0: not known for certain */
+    bool websocket, upgraded, connected, clean;
+    bool filters_known;
+    unsigned filters; /* in force when what is sent now is read */
+    bool heard_known;
+    unsigned heard;  /* in force for what arrives now */
+    int64_t version; /* of desired, as far as it was told; 0: it has to ask */
+    uint16_t packet_id;
+    bool hung_up, deaf, was_deaf, was_silent;
+    bool odd;   /* it sent what must end the connection */
+    bool rival; /* another connection of the same identity has tried since */
+    int64_t sent_ms;
+    int64_t expires_s;
+};
+
+struct run {
+    struct world world;
+    struct model model;
+    uint64_t seed; /* of the clients */
+    uint64_t hash; /* of all that happened */
+    int64_t wall_max_ms;
+    struct rest rests[RESTS];
+    struct device devices[DEVICES];
+};
+
+struct run_result {
+    uint64_t hash;
+    size_t changes;
+};
+
+/* Play one seed to its end. With a planted fault it is expected not to return. */
+struct run_result run_play(uint64_t seed, enum fault fault);
+
+/* ---- of the run ---- */
+
+uint64_t run_random(struct run *r, unsigned below);
+bool run_chance(struct run *r, unsigned one_in);
+
+/* ---- json.c: random documents ---- */
+
+/* What a random patch is meant to be. */
+enum json_kind { JSON_CHANGE, JSON_NOTHING, JSON_BAD_VALUE, JSON_BAD_TEXT, JSON_LARGE };
+/* A random kind: mostly JSON_CHANGE. */
+enum json_kind json_kind(struct run *r);
+/* Append the text of an object; JSON_CHANGE carries `mark`, so that no two are the same. `nulls`
+ * may delete. */
+void json_put_object(struct run *r, struct buf *b, enum json_kind kind, uint64_t mark, bool nulls);
+/* The same text as a tree; NULL when it is not JSON. */
+const struct naive *json_tree(struct run *r, struct span text);
+
+/* ---- rest.c ---- */
+
+void rest_open(struct run *r, struct rest *c);
+/* A random request of a random kind. */
+void rest_act(struct run *r, struct rest *c);
+/* Hand some or all of what was written to the wire. */
+void rest_flush(struct run *r, struct rest *c, bool all);
+/* Read what has arrived; true when anything had. */
+bool rest_read(struct run *r, struct rest *c);
+void rest_fini(struct rest *c);
+/* Write one request. (rest_ask.c makes them up) */
+void rest_write(struct run *r, struct rest *c, struct ask *a, const char *method, const char *path,
+                const struct buf *body);
+void rest_ask(struct run *r, struct rest *c);
+
+/* ---- device.c ---- */
+
+void device_open(struct run *r, struct device *d);
+void device_act(struct run *r, struct device *d);
+void device_flush(struct run *r, struct device *d, bool all);
+bool device_read(struct run *r, struct device *d);
+void device_fini(struct device *d);
+/* Nothing is under way: is all as it should be? */
+void device_check(const struct run *r, const struct device *d);
+
+#endif
