@@ -18,8 +18,11 @@ struct process_memory {
 };
 struct process_memory process_memory(pid_t pid);
 
+/* What the kernel holds in TCP buffers for the whole machine. */
+int64_t process_tcp_buffers(void);
+
 /* Start a program with its output in the file `log` (appended). It dies with us. */
-pid_t process_start(char *const argv[], const char *log);
+pid_t process_start(const char *const argv[], const char *log);
 /* Signal it and wait for its end; comes back with its wait status. */
 int process_end(pid_t pid, int signum);
 /* As many open files as the system lets us. */
