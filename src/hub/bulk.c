@@ -100,7 +100,7 @@ enum status bulk_check(struct doc_node array)
 static void put_text_or_null(struct buf *b, struct span text)
 {
     if (text.len)
-        text_put_json(b, text);
+        text_put_json_any(b, text);
     else
         buf_text(b, "null");
 }
@@ -114,9 +114,9 @@ void bulk_put_error(struct buf *b, const struct bulk_entry *entry, enum status s
     buf_text(b, ",\"moduleId\":");
     put_text_or_null(b, entry->module);
     buf_printf(b, ",\"errorCode\":\"%s\",\"errorStatus\":", row->label);
-    text_put_json(b, why.len ? why : span_text(row->text));
+    text_put_json_any(b, why.len ? why : span_text(row->text));
     buf_text(b, ",\"operation\":");
-    text_put_json(b, mode ? mode->name : entry->mode);
+    text_put_json_any(b, mode ? mode->name : entry->mode);
     buf_byte(b, '}');
 }
 
