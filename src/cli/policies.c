@@ -3,6 +3,7 @@
 #include "hub/hub_record.h"
 
 #include <semaphore.h>
+#include <stdlib.h>
 
 static const struct store_key key = {.module = SPAN_INIT("policies")};
 
@@ -74,19 +75,27 @@ static void save(struct store *store, struct boot *boot, struct now now)
 enum status policies_open(struct store *store, struct random random, struct now now,
                           struct policies *out, struct buf *why)
 {
-    struct boot boot = {.st = OK, .out = out};
-    sem_init(&boot.wake, 0, 0);
-    store->owner = &boot;
+    struct boot *boot = calloc(1, sizeof(*boot));
+    if (!boot)
+        check_no_memory();
+    boot->st = OK;
+    boot->out = out;
+    sem_init(&boot->wake, 0, 0);
+    store->owner = boot;
     store->durable = on_durable;
     store->failed = on_failed;
     store->wake = on_wake;
-    store_load(store, &key, on_loaded, &boot);
-    if (boot.st == OK && !boot.is_there) {
+    store_load(store, &key, on_loaded, boot);
+    if (boot->st == OK && !boot->is_there) {
         policy_defaults(out, random);
-        save(store, &boot, now);
+        save(store, boot, now);
     }
-    if (boot.st != OK)
-        buf_printf(why, "the access policies cannot be %s: %s", boot.is_there ? "read" : "stored",
-                   status_get(boot.st)->text);
-    return boot.st;
+    if (boot->st != OK)
+        buf_printf(why, "the access policies cannot be %s: %s", boot->is_there ? "read" : "stored",
+                   status_get(boot->st)->text);
+    enum status st = boot->st;
+    store_close(store);
+    sem_destroy(&boot->wake);
+    free(boot);
+    return st;
 }

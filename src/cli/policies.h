@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "store/store.h"
 
-/* `store` is a handle nobody else uses. */
+/* `store` is a handle nobody else uses; it is closed here. */
 MUST_USE enum status policies_open(struct store *store, struct random random, struct now now,
                                    struct policies *out, struct buf *why);
 

@@ -207,7 +207,6 @@ static bool open_store(struct hub_process *p, struct buf *why)
         return false;
     struct store *boot = lmdb_env_shard(p->env);
     enum status st = policies_open(boot, system_random(), system_now(), &p->policies, why);
-    store_close(boot);
     if (st != OK)
         return false;
     if (set->owner_key) {
@@ -256,9 +255,11 @@ static void name_hosts(struct hub_process *p)
     rules->cas = p->cas;
 }
 
-static struct span first_label(struct span host)
+/* The hub's short name: the first label of its host name; an address is its own name. */
+static struct span short_name(struct span host)
 {
-    return span_first(host, span_index(host, '.'));
+    bool is_address = host.len && host.data[host.len - 1] >= '0' && host.data[host.len - 1] <= '9';
+    return is_address ? host : span_first(host, span_index(host, '.'));
 }
 
 static void make_cluster(struct hub_process *p)
@@ -274,7 +275,7 @@ static void make_cluster(struct hub_process *p)
     if (c->count > COUNT(p->shards))
         c->count = COUNT(p->shards);
     c->hub = (struct hub_config){
-        .name = first_label(c->rules.hosts[0]),
+        .name = short_name(c->rules.hosts[0]),
         .limits = set->relaxed ? &doc_limits_relaxed : &doc_limits_azure,
         .partitions = c->partitions,
         .modules_max = MODULES_MAX,
