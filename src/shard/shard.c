@@ -336,12 +336,24 @@ static void take_mail(struct shard *s)
     }
 }
 
+/* May it run now? Not while what it reads is loaded, nor before the entries of the same bulk call
+ * that stand before it (registry 6). */
+static bool call_may_run(const struct shard *s, const struct call *call)
+{
+    if (call->waits)
+        return false;
+    for (struct list *at = call->link.prev; call->gather && at != &s->calls; at = at->prev)
+        if (CONTAINER_OF(at, struct call, link)->gather == call->gather)
+            return false;
+    return true;
+}
+
 static void run_calls(struct shard *s)
 {
     LIST_EACH_SAFE(at, &s->calls)
     {
         struct call *call = CONTAINER_OF(at, struct call, link);
-        if (call->waits)
+        if (!call_may_run(s, call))
             continue;
         list_remove(at);
         if (!call_run(s, call)) { /* again, in its place */
@@ -449,7 +461,7 @@ static void shard_turn(void *shard, struct now now)
         s->cluster->wake(s->cluster->ctx, s->index);
     LIST_EACH(at, &s->calls)
     {
-        if (!CONTAINER_OF(at, struct call, link)->waits) {
+        if (call_may_run(s, CONTAINER_OF(at, struct call, link))) {
             s->cluster->wake(s->cluster->ctx, s->index);
             break;
         }
