@@ -77,7 +77,7 @@ pid_t process_start(const char *const argv[], const char *log)
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (getppid() != parent || out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(127);
-    execv(argv[0], (char *const *)(uintptr_t)argv); /* which does not write to them */
+    execv(argv[0], (char *const *)(uintptr_t)argv); /* NOLINT(performance-no-int-to-ptr): const */
     _exit(127);
 }
 
