@@ -12,6 +12,7 @@ enum {
     UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
+    SWEEP_MS = 200,       /* deadlines of connections are looked at this often */
     ARENA_HEAD = 4 << 20, /* for a CONNECT with its session, or the head of a request */
     MQTT_HEAD_MAX = 5,    /* type and length of a packet */
 };

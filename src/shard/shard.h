@@ -76,6 +76,7 @@ struct shard {
     struct conn **conns; /* by slot; NULL: free */
     uint32_t *generations;
     uint32_t conn_room, conn_count, sweep_at;
+    int64_t swept_ms; /* mono, when conn_sweep last ran */
     uint32_t *free_slots, free_count;
     struct list ready; /* connections with input to read */
     struct list held;  /* connections with output that waits */
