@@ -25,7 +25,7 @@ static inline void counting_random(void *ctx, void *out, size_t len)
 struct setting {
     struct fixture hub;
     struct policies policies;
-    struct span hosts[2];
+    struct span hosts[3];
     struct credential_rules rules;
     struct random random; /* counting_random */
     struct arena arena;   /* of the sessions */
@@ -46,7 +46,8 @@ static inline void setting_init(struct setting *t)
     fixture_put(&t->hub, "other", NULL, NULL, "{}");
     policy_defaults(&t->policies, t->hub.hub.random);
     t->hosts[0] = SPAN(HOST);
-    t->hosts[1] = SPAN("::1");
+    t->hosts[1] = SPAN("localhost");
+    t->hosts[2] = SPAN("::1");
     t->rules = (struct credential_rules){
         .hosts = t->hosts, .host_count = COUNT(t->hosts), .policies = &t->policies};
     t->random.fill = counting_random;
