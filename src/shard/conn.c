@@ -270,13 +270,28 @@ static void set_reading(struct conn *c)
     link_read(c->link, !no_read);
 }
 
+/* The clock of an HTTP phase starts when its first byte has come. */
+static void note_phase(struct conn *c)
+{
+    enum http_phase phase = http_phase(&c->http);
+    if (phase == c->phase)
+        return;
+    c->phase = phase;
+    c->phase_ms = c->shard->now.mono_ms;
+}
+
 static size_t use(struct conn *c, struct span in)
 {
     if (arena_left(&c->shard->arena) < ARENA_HEAD) {
         conn_ready(c); /* a CONNECT or a head might not fit: on the next turn it does */
         return 0;
     }
-    return c->kind == CONN_HTTP ? http_conn_run(c, in) : mqtt_conn_run(c, in);
+    if (c->kind != CONN_HTTP)
+        return mqtt_conn_run(c, in);
+    size_t used = http_conn_run(c, in);
+    if (c->kind == CONN_HTTP && !c->ended)
+        note_phase(c);
+    return used;
 }
 
 /* It belongs to another shard: from here on this one does not know it. */
@@ -378,15 +393,10 @@ static bool mqtt_is_late(const struct conn *c, struct now now)
     return !c->no_read && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
 }
 
-static bool http_is_late(struct conn *c, struct now now)
+static bool http_is_late(const struct conn *c, struct now now)
 {
-    enum http_phase phase = http_phase(&c->http);
-    if (phase != c->phase) {
-        c->phase = phase;
-        c->phase_ms = now.mono_ms;
-    }
     int64_t since = now.mono_ms - c->phase_ms;
-    switch (phase) {
+    switch (c->phase) {
     case HTTP_PHASE_IDLE:
         return now.mono_ms - c->heard_ms > REST_IDLE_MS && !c->calling;
     case HTTP_PHASE_HEAD:
