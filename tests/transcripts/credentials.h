@@ -47,7 +47,8 @@ void token_put(struct buf *out, struct span text, const struct world *w);
 
 /* "name cn=d1 [ca=NAME] [from=DAYS] [to=DAYS] [authority]" around the world's now. */
 void cert_make(struct certs *certs, struct span text, const struct world *w);
-const struct test_cert *cert_find(const struct certs *certs, struct span name);
+/* There must be one of this name. */
+const struct test_cert *cert_get(const struct certs *certs, struct span name);
 /* SHA-256 in hex. */
 void thumbprint_put(struct buf *out, const struct test_cert *cert);
 void certs_fini(struct certs *certs);

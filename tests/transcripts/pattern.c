@@ -183,37 +183,50 @@ static int class_len(struct span name, struct span got)
     return -1;
 }
 
+/* <class> or <name=class> at the start of a pattern. */
+struct wildcard {
+    struct span name, class;
+    size_t len; /* with its brackets; 0: there is none */
+};
+
+static struct wildcard wildcard_read(struct span pattern)
+{
+    struct wildcard w = {0};
+    size_t end = pattern.data[0] == '<' ? span_index(pattern, '>') : pattern.len;
+    if (end == pattern.len)
+        return w;
+    w.class = span_of(pattern.data + 1, end - 1);
+    size_t equals = span_index(w.class, '=');
+    if (equals < w.class.len) {
+        w.name = span_first(w.class, equals);
+        w.class = span_skip(w.class, equals + 1);
+    }
+    bool any = span_eq(w.class, SPAN("*"));
+    w.len = any || class_len(w.class, (struct span){0}) >= 0 ? end + 1 : 0;
+    return w;
+}
+
 static bool matches(struct span pattern, struct span got, struct vars *v)
 {
     while (pattern.len) {
-        size_t end = pattern.data[0] == '<' ? span_index(pattern, '>') : pattern.len;
-        struct span inner = end < pattern.len ? span_of(pattern.data + 1, end - 1) : pattern;
-        struct span name = {0};
-        size_t equals = span_index(inner, '=');
-        if (end < pattern.len && equals < inner.len) {
-            name = span_first(inner, equals);
-            inner = span_skip(inner, equals + 1);
-        }
-        if (end < pattern.len && span_eq(inner, SPAN("*"))) {
+        struct wildcard w = wildcard_read(pattern);
+        if (w.len && span_eq(w.class, SPAN("*"))) {
             for (size_t n = 0; n <= got.len; n++)
-                if (matches(span_skip(pattern, end + 1), span_skip(got, n), v))
+                if (matches(span_skip(pattern, w.len), span_skip(got, n), v))
                     return true;
             return false;
         }
-        int len = end < pattern.len ? class_len(inner, got) : -1;
+        size_t len = 1;
+        if (w.len)
+            len = (size_t)class_len(w.class, got);
+        else if (!got.len || got.data[0] != pattern.data[0])
+            return false;
         if (len == 0)
             return false;
-        if (len > 0) {
-            if (name.len)
-                vars_set(v, name, span_first(got, (size_t)len));
-            pattern = span_skip(pattern, end + 1);
-            got = span_skip(got, (size_t)len);
-            continue;
-        }
-        if (!got.len || got.data[0] != pattern.data[0])
-            return false;
-        pattern = span_skip(pattern, 1);
-        got = span_skip(got, 1);
+        if (w.name.len)
+            vars_set(v, w.name, span_first(got, len));
+        pattern = span_skip(pattern, w.len ? w.len : 1);
+        got = span_skip(got, len);
     }
     return got.len == 0;
 }

@@ -60,8 +60,7 @@ static bool compute(void *ctx, struct span name, struct buf *out)
     } else if (span_eq(kind, SPAN("token"))) {
         token_put(out, rest, &s->world);
     } else if (span_eq(kind, SPAN("thumbprint"))) {
-        const struct test_cert *cert = cert_find(&s->certs, rest);
-        CHECK(cert);
+        const struct test_cert *cert = cert_get(&s->certs, rest);
         thumbprint_put(out, cert);
     } else if (span_eq(kind, SPAN("repeat"))) {
         int64_t count = word_number(uri_cut(&rest, ':'));
@@ -182,8 +181,7 @@ static void on_identity(struct script *s, struct span rest)
 
 static void on_ca(struct script *s, struct span name)
 {
-    const struct test_cert *cert = cert_find(&s->certs, name);
-    CHECK(cert);
+    const struct test_cert *cert = cert_get(&s->certs, name);
     struct credential_rules *rules = &s->world.cluster.rules;
     s->cas[rules->ca_count] = cert->der;
     rules->cas = s->cas;
