@@ -268,6 +268,7 @@ static void on_response(struct peer *p, const struct mqtt_publish *m)
             wrong(l, p->twin, &why);
     } else if (r->n && status == 204) {
         l->acked[REPORTED]++;
+        l->last_ack_ns = now_ns();
         if (!history_ack(h, REPORTED, r->n, number_after(m->topic, "$version="), &why))
             wrong(l, p->twin, &why);
     } else if (!l->stopping) {
@@ -310,6 +311,7 @@ static void on_puback(struct peer *p, const struct mqtt_packet *packet)
             wrong(p->load, p->twin, &why);
         buf_fini(&why);
         p->requests[i].packet_id = 0;
+        p->load->last_ack_ns = now_ns();
         return;
     }
     wrong_text(p, "a PUBACK nobody waits for", packet->body);
@@ -353,6 +355,7 @@ static void on_http(struct peer *p, int status, struct span body)
     if (status == 200) {
         struct request r = p->requests[0];
         l->acked[DESIRED]++;
+        l->last_ack_ns = now_ns();
         r.since.acked[DESIRED] = r.n; /* it shows its own effect */
         if (!history_ack(&t->history, DESIRED, r.n, 0, &why) ||
             !history_see(&t->history, r.since, body, true, &why))

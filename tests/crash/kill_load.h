@@ -37,6 +37,7 @@ struct load {
     unsigned wrong;      /* what should not have been */
     unsigned resets;     /* connections that ended with an error, not an end */
     unsigned unanswered; /* requests whose connection ended before their answer */
+    int64_t last_ack_ns; /* of a write; monotonic */
     uint64_t acked[SECTIONS], reads, pushes;
 };
 

@@ -94,18 +94,15 @@ static void run(struct hub *h, const char *const *settings)
     const char *const own[] = {h->program, "serve",  "--data",   h->data,  "--bind", h->bind,
                                "--mqtts",  ports[0], "--https",  ports[1], "--mqtt", ports[2],
                                "--http",   ports[3], "--shards", "2"};
-    union {
-        const char *from[3 * HUB_ARGS_MAX + COUNT(own)];
-        char *to[3 * HUB_ARGS_MAX + COUNT(own)];
-    } argv = {{0}};
+    const char *argv[3 * HUB_ARGS_MAX + COUNT(own)] = {0};
     size_t n = 0;
     for (size_t i = 0; h->trace && h->trace[i] && i < HUB_ARGS_MAX; i++)
-        argv.from[n++] = h->trace[i];
+        argv[n++] = h->trace[i];
     for (size_t i = 0; i < COUNT(own); i++)
-        argv.from[n++] = own[i];
+        argv[n++] = own[i];
     for (size_t i = 0; settings && settings[i] && i < HUB_ARGS_MAX; i++)
-        argv.from[n++] = settings[i];
-    h->pid = process_start(argv.to, h->log_to ? h->log_to : h->log);
+        argv[n++] = settings[i];
+    h->pid = process_start(argv, h->log_to ? h->log_to : h->log);
 }
 
 int64_t hub_start(struct hub *h, const char *const *settings)
@@ -171,7 +168,7 @@ void hub_create_identity(struct hub *h, const char *device, const char *module)
     text_put_base64(&body, span_of(key, sizeof(key)));
     buf_text(&body, "\"}}}");
     int http = service_call(&h->service, "PUT", (char *)path.data, buf_span(&body), &answer);
-    if (http != 200)
+    if (http != 200 && http != 409)
         process_fail("PUT %s: %d %.*s", (char *)path.data, http, SPAN_ARG(span_first(answer, 400)));
     buf_fini(&path);
     buf_fini(&body);

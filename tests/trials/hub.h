@@ -50,7 +50,8 @@ int hub_wait(struct hub *h, int within_ms);
 
 struct sockaddr_in hub_address(const struct hub *h, uint16_t port);
 
-/* Create a device, or a module if `module` is not NULL, with device_key(its own id). */
+/* Create a device, or a module if `module` is not NULL, with device_key(its own id). One that
+ * is there already stays as it is. */
 void hub_create_identity(struct hub *h, const char *device, const char *module);
 
 /* A file of the hub: "log", or a name below its data directory. The caller frees with buf_fini. */

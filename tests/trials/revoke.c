@@ -1,0 +1,217 @@
+/* Connections whose right to be there ends (trials F29): the token expires (without grace), the
+ * key is rotated, the device is disabled, the device is deleted, while it writes all the time. Each
+ * is closed within seconds and nothing is acknowledged after; what has the other key stays.
+ *
+ *   revoke TWINHUB [DEVICES]
+ */
+#include "peer.h"
+
+#include "base/text.h"
+#include "devices.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    P99_MS = 5000,
+    MAX_MS = 10000,
+    WATCH_MS = 12000,
+    SAY_MS = 100, /* between two patches of a device */
+    EXPIRE_S = 4, /* from the login on */
+};
+
+enum event { EXPIRED, ROTATED, DISABLED, DELETED, KEPT, EVENTS };
+static const char *const events[] = {"expired token", "rotated key", "disabled device",
+                                     "deleted device", "rotated other key"};
+
+struct target {
+    struct peer peer;
+    enum event event;
+    char id[32];
+    int64_t event_ns, ended_ns, acked_ns, said_ns;
+};
+
+static int64_t wall_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void put_key(struct buf *b, const char *id, uint8_t first)
+{
+    uint8_t key[32];
+    device_key(id, key);
+    key[0] = first ? first : key[0];
+    text_put_base64(b, span_of(key, sizeof(key)));
+}
+
+/* A call on the device; `any` says that it is there, whatever its etag. */
+static void call(struct target *t, struct hub *h, const char *method, bool any, struct span body)
+{
+    static const char header[] = "\r\nIf-Match: *"; /* after the token, which is a header's end */
+    struct service *s = &h->service;
+    struct span answer;
+    char path[96];
+    snprintf(path, sizeof(path), "/devices/%s?api-version=2021-04-12", t->id);
+    size_t len = s->token.len;
+    if (any)
+        buf_text(&s->token, header);
+    int http = service_call(s, method, path, body, &answer);
+    s->token.len = len;
+    if (http != 200 && http != 204)
+        process_fail("%s %s: %d %.*s", method, path, http, SPAN_ARG(span_first(answer, 300)));
+}
+
+/* The device as it shall be: its keys' first characters (0: as device_key) and status. */
+static void put_device(struct target *t, struct hub *h, const uint8_t first[2], bool enabled)
+{
+    struct buf body = {0};
+    buf_printf(&body, "{\"deviceId\":\"%s\",\"status\":\"%s\",\"authentication\":{", t->id,
+               enabled ? "enabled" : "disabled");
+    buf_text(&body, "\"type\":\"sas\",\"symmetricKey\":{\"primaryKey\":\"");
+    put_key(&body, t->id, first[0]);
+    buf_text(&body, "\",\"secondaryKey\":\"");
+    put_key(&body, t->id, first[1]);
+    buf_text(&body, "\"}}}");
+    call(t, h, "PUT", t->event_ns != 0, buf_span(&body));
+    buf_fini(&body);
+}
+
+static void begin(struct target *t, struct hub *h)
+{
+    uint8_t key[32];
+    device_key(t->id, key);
+    put_device(t, h, (const uint8_t[]){0, 'B'}, true);
+    t->event_ns = now_ns();
+    /* A token is good for five minutes after its end, since clocks differ; the connection is not.
+     */
+    int64_t expiry_s = time(NULL) + EXPIRE_S;
+    if (t->event == KEPT)
+        key[0] = 'B';
+    struct login_as who = {.device = t->id,
+                           .key = span_of(key, sizeof(key)),
+                           .expiry_s = t->event == EXPIRED ? expiry_s : 0};
+    if (!peer_dial(&t->peer, h, HUB_MQTT, 0) || peer_login(&t->peer, &who) != 0 ||
+        !peer_subscribe(&t->peer))
+        process_fail("%s cannot connect", t->id);
+    if (t->event == EXPIRED)
+        t->event_ns = now_ns() + expiry_s * 1000000000 - wall_ns();
+}
+
+static void happen(struct target *t, struct hub *h)
+{
+    switch (t->event) {
+    case EXPIRED:
+        return;
+    case ROTATED:
+    case KEPT: /* the primary key; this one uses the secondary */
+        put_device(t, h, (const uint8_t[]){'C', 'B'}, true);
+        break;
+    case DISABLED:
+        put_device(t, h, (const uint8_t[]){0, 'B'}, false);
+        break;
+    case DELETED:
+        call(t, h, "DELETE", true, (struct span){0});
+        break;
+    case EVENTS:
+        break;
+    }
+    t->event_ns = now_ns();
+}
+
+static bool all_closed(const struct target *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (all[i].event != KEPT && !all[i].ended_ns)
+            return false;
+    return true;
+}
+
+/* Send a patch when it is time, take what came. */
+static void talk(struct target *t)
+{
+    static const struct span answer = SPAN_INIT("$iothub/twin/res/204/");
+    struct mqtt_packet packet;
+    struct mqtt_publish m = {.topic = SPAN("$iothub/twin/PATCH/properties/reported/?$rid=1"),
+                             .payload = SPAN("{\"a\":1}")};
+    if (t->ended_ns)
+        return;
+    if (now_ns() - t->said_ns > SAY_MS * 1000000LL) {
+        struct buf out = {0};
+        mqtt_publish_encode(&out, &m);
+        peer_try_send(&t->peer, buf_span(&out));
+        buf_fini(&out);
+        t->said_ns = now_ns();
+    }
+    while (peer_packet(&t->peer, &packet, -1))
+        if (packet.type == MQTT_PUBLISH && mqtt_publish_decode(&packet, &m) == OK &&
+            span_starts(m.topic, answer))
+            t->acked_ns = now_ns();
+    peer_receive(&t->peer, 0);
+    if (t->peer.ended)
+        t->ended_ns = now_ns();
+}
+
+static void judge(struct target *all, size_t count, enum event event)
+{
+    static int64_t took_ms[10000], acked_ms[10000];
+    size_t n = 0, left = 0;
+    char claim[80];
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].event != event)
+            continue;
+        left += all[i].ended_ns == 0;
+        acked_ms[n] = (all[i].acked_ns - all[i].event_ns) / 1000000;
+        took_ms[n++] = all[i].ended_ns ? (all[i].ended_ns - all[i].event_ns) / 1000000 : INT32_MAX;
+    }
+    if (event == KEPT) {
+        verdict_that("those with the other key stay", left == n);
+        return;
+    }
+    snprintf(claim, sizeof(claim), "%s: closed after, p99", events[event]);
+    verdict(claim, (double)percentile(took_ms, n, 99), "ms", P99_MS);
+    snprintf(claim, sizeof(claim), "%s: closed after, max", events[event]);
+    verdict(claim, (double)percentile(took_ms, n, 100), "ms", MAX_MS);
+    snprintf(claim, sizeof(claim), "%s: the last acknowledgement after, max", events[event]);
+    verdict(claim, (double)percentile(acked_ms, n, 100), "ms", event == EXPIRED ? P99_MS : 100);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const settings[] = {"--token-grace", "0", NULL};
+    if (argc < 2)
+        process_fail("usage: revoke TWINHUB [DEVICES]");
+    size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 200;
+    struct target *all = calloc(count, sizeof(*all));
+    struct hub hub;
+    if (!all)
+        process_fail("no memory");
+    process_raise_files();
+    hub_create(&hub, argv[1], "127.0.0.70");
+    hub_start(&hub, settings);
+    for (size_t i = 0; i < count; i++) {
+        all[i].event = (enum event)(i % EVENTS);
+        device_id("rev", (uint32_t)i, all[i].id);
+        begin(&all[i], &hub);
+    }
+    int64_t began = now_ns();
+    for (size_t next = 0;
+         now_ns() - began < WATCH_MS * 1000000LL && (next < count || !all_closed(all, count));) {
+        if (next < count)
+            happen(&all[next++], &hub);
+        for (size_t i = 0; i < count; i++)
+            talk(&all[i]);
+        sleep_ms(next < count ? 0 : 2);
+    }
+    for (enum event event = EXPIRED; event < EVENTS; event++)
+        judge(all, count, event);
+    for (size_t i = 0; i < count; i++)
+        peer_close(&all[i].peer);
+    verdict_that("the hub ends with exit code 0", hub_end(&hub, SIGTERM) == 0);
+    hub_destroy(&hub);
+    free(all);
+    return verdict_exit();
+}
