@@ -41,6 +41,8 @@ static void show(const struct ask *a, struct family *f, size_t moment)
 {
     if (a->floor && moment > a->floor[f->index])
         a->floor[f->index] = moment;
+    if (a->malformed) /* refused whatever the state is */
+        return;
     while (f->moments[moment].inside && moment + 1 < f->count)
         moment++;
     while (moment && moment != a->made &&

@@ -66,7 +66,6 @@ struct ask {
     unsigned jumps;        /* of the wall clock, when it was sent */
     bool lost;             /* its connection has ended: it may still happen, nobody will hear */
     size_t made;           /* the moment it made; 0: none yet */
-    size_t made_first;     /* a bulk update of twin and identity makes two */
 
     enum match match;
     char tag[32];

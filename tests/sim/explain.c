@@ -93,6 +93,34 @@ static void claim(const struct family *f, struct ask *a, size_t moment)
     for (struct ask *a = CONTAINER_OF(at_, struct ask, all); a; a = NULL) \
         if (a->family == (f) && a->slot == (the_slot) && !a->made)
 
+/* A bulk entry that writes the identity, perhaps after the twin. */
+static bool updates(const struct ask *a)
+{
+    return a->kind == ASK_ENTRY && (a->mode == MODE_UPDATE || a->mode == MODE_UPDATE_IF_MATCH ||
+                                    a->mode == MODE_CREATE_OR_UPDATE);
+}
+
+/* Would this ask have turned the twin before into just the one after? Gives `after` its trees. */
+static bool makes_twin(const struct ask *a, const struct moment *prev, const struct snap *before,
+                       struct snap *after, int64_t time_ms, struct guess *g)
+{
+    bool reported = a->kind == ASK_REPORT;
+    if (!reported && a->kind != ASK_TWIN_PATCH && a->kind != ASK_TWIN_PUT && a->kind != ASK_ENTRY)
+        return false;
+    if (model_guess(a, prev, time_ms, g) != OK || !g->writes || (!reported && !g->tags))
+        return false; /* a deletion writes, too, but no twin */
+    inherit(after, before);
+    if (reported)
+        after->reported = g->reported;
+    else
+        after->tags = g->tags, after->desired = g->desired;
+    return after->e.twin_etag == before->e.twin_etag + !reported &&
+           after->e.desired_version == before->e.desired_version + g->desired_counts &&
+           after->e.reported_version == before->e.reported_version + reported &&
+           section_is(after->e.tags, after->tags) && section_is(after->e.desired, after->desired) &&
+           section_is(after->e.reported, after->reported);
+}
+
 static void explain_twin(struct model *m, struct family *f, size_t moment, int64_t time_ms)
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
@@ -101,41 +129,17 @@ static void explain_twin(struct model *m, struct family *f, size_t moment, int64
     PROMISE(before && after, "a twin was written that does not exist");
     PROMISE(same_identity(before, after) && same_session(before, after),
             "a twin write changed the identity");
-    bool reported = after->e.reported_version != before->e.reported_version;
     EACH_ASK(a, m, f, now->slot)
     {
         struct guess g;
-        if ((a->kind == ASK_REPORT) != reported || (a->kind != ASK_REPORT && a->made_first))
+        if (!makes_twin(a, prev, before, after, time_ms, &g))
             continue;
-        if (a->kind != ASK_REPORT && a->kind != ASK_TWIN_PATCH && a->kind != ASK_TWIN_PUT &&
-            a->kind != ASK_ENTRY)
-            continue;
-        if (model_guess(a, prev, time_ms, &g) != OK || !g.writes || (!reported && !g.tags))
-            continue; /* a deletion writes, too */
-        inherit(after, before);
-        if (reported)
-            after->reported = g.reported;
-        else
-            after->tags = g.tags, after->desired = g.desired;
-        if (!section_is(after->e.tags, after->tags) ||
-            !section_is(after->e.desired, after->desired) ||
-            !section_is(after->e.reported, after->reported))
-            continue;
-        PROMISE(after->e.twin_etag == before->e.twin_etag + !reported, "the etag moved wrongly");
-        PROMISE(after->e.desired_version == before->e.desired_version + g.desired_counts,
-                "$version of desired went from %lld to %lld", (long long)before->e.desired_version,
-                (long long)after->e.desired_version);
-        PROMISE(after->e.reported_version == before->e.reported_version + reported,
-                "$version of reported moved wrongly");
-        check_sections(after);
+        check_sections(after); /* the stamps, too */
         now->delta = !g.desired_counts ? NULL : g.delta ? g.delta : naive_empty(0);
-        if (a->kind == ASK_ENTRY && (a->mode == MODE_UPDATE || a->mode == MODE_UPDATE_IF_MATCH ||
-                                     a->mode == MODE_CREATE_OR_UPDATE)) {
-            now->inside = true; /* the identity follows */
-            a->made_first = moment;
-        } else {
+        if (updates(a))
+            now->inside = true; /* its identity follows */
+        else
             claim(f, a, moment);
-        }
         return;
     }
     report_failure("nobody asked for this change of %s/%.*s: desired %lld, reported %lld", f->id,
@@ -248,9 +252,8 @@ static void explain_identity(struct model *m, struct family *f, size_t moment, i
         struct guess g;
         if (a->kind != ASK_PUT && a->kind != ASK_ENTRY)
             continue;
-        /* The twin part of a bulk update was a moment of its own, and the entry was judged there.
-         */
-        bool second = a->made_first == moment - 1 && a->made_first;
+        /* The twin part of a bulk update was a moment of its own: the entry was judged there. */
+        bool second = updates(a) && prev->inside && prev->slot == now->slot;
         if (!second && (model_guess(a, prev, time_ms, &g) != OK || !g.writes))
             continue;
         if (!has_fields(a, after) || (a->kind == ASK_ENTRY && !second && (a->tags || a->desired)))

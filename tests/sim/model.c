@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint8_t arena_block[48 << 20] __attribute__((aligned(16)));
+static uint8_t arena_block[8 << 20] __attribute__((aligned(16)));
 
 static void add_moment(struct family *f, const struct moment *moment)
 {

@@ -260,6 +260,7 @@ static void start(struct run *r, uint64_t seed, enum fault fault)
                                     .chunks = !run_chance(r, 4),
                                     .async_loads = run_chance(r, 2),
                                     .fault = fault,
+                                    .arena_size = 48 << 20,
                                     .wall_ms = 1772619630500,
                                     .mono_ms = 1000,
                                     .on_append = model_append,

@@ -1,0 +1,140 @@
+/* found_test.c — what the simulator has found, each in its shortest form. */
+#include "auth/sas.h"
+#include "base/test.h"
+#include "wire/mqtt.h"
+#include "world.h"
+
+#include <stdio.h>
+
+static struct world w;
+
+#define KEY "a2V5IG9mIG9uZSBkZXZpY2Ugb25seSwgMzIgYnl0ZXM="
+
+static void start(const struct world_options *options)
+{
+    struct world_options o = *options;
+    o.shards = 2;
+    o.wall_ms = 1772619630500;
+    world_start(&w, &o);
+}
+
+static int call(const char *method, const char *path, const char *body, struct buf *answer)
+{
+    bool update = strcmp(method, "DELETE") == 0;
+    return world_rest(&w, method, path, update ? "If-Match: *\r\n" : NULL, span_text(body), answer);
+}
+
+static void create(const char *id)
+{
+    char path[32], body[256];
+    snprintf(path, sizeof(path), "/devices/%s", id);
+    snprintf(body, sizeof(body),
+             "{\"deviceId\":\"%s\",\"authentication\":{\"symmetricKey\":{\"primaryKey\":\"" KEY
+             "\",\"secondaryKey\":\"" KEY "\"}}}",
+             id);
+    EXPECT_EQ(call("PUT", path, body, NULL), 200);
+}
+
+static void say(struct wire *wire, struct buf *packet)
+{
+    wire_send(wire, buf_span(packet));
+    buf_fini(packet);
+    world_settle(&w);
+}
+
+static struct wire *connect_d1(void)
+{
+    struct buf token = {0}, b = {0};
+    struct key key;
+    EXPECT(key_parse(SPAN(KEY), &key));
+    sas_make(&token, SPAN(WORLD_HOST "/devices/d1"), key_span(&key), w.now.wall_ms / 1000 + 3600,
+             (struct span){0});
+    struct mqtt_connect connect = {.version = MQTT_VERSION_3_1_1,
+                                   .has_username = true,
+                                   .has_password = true,
+                                   .keep_alive_s = 60,
+                                   .client_id = SPAN("d1"),
+                                   .username = SPAN(WORLD_HOST "/d1/?api-version=2021-04-12"),
+                                   .password = buf_span(&token)};
+    mqtt_connect_encode(&b, &connect);
+    struct wire *wire = wire_open(&w, LINK_MQTT, 0);
+    say(wire, &b);
+    buf_fini(&token);
+    return wire;
+}
+
+static void subscribe(struct wire *wire)
+{
+    struct buf b = {0};
+    struct mqtt_filter filter = {SPAN("$iothub/twin/PATCH/properties/desired/#"), 0};
+    mqtt_subscribe_encode(&b, 1, &filter, 1);
+    say(wire, &b);
+}
+
+TEST(a_hub_that_is_only_read_does_not_grow)
+{
+    start(&(struct world_options){.seed = 1});
+    char path[32];
+    for (int i = 0; i < 100; i++) {
+        snprintf(path, sizeof(path), "/twins/nobody%d", i);
+        EXPECT_EQ(call("GET", path, "", NULL), 404);
+    }
+    for (unsigned i = 0; i < w.cluster.count; i++)
+        EXPECT(w.shards[i]->hub.recent_count <= w.cluster.hub.recent_max);
+    world_end(&w);
+}
+
+TEST(a_replacement_that_leaves_desired_empty_is_pushed)
+{
+    start(&(struct world_options){.seed = 1});
+    create("d1");
+    struct wire *d = connect_d1();
+    subscribe(d);
+    buf_clear(&d->to_peer);
+    EXPECT_EQ(call("PUT", "/twins/d1", "{\"tags\":{\"a\":1}}", NULL), 200);
+    EXPECT(memmem(d->to_peer.data, d->to_peer.len, "{\"$version\":2}", 14));
+    wire_drop(d);
+    world_end(&w);
+}
+
+TEST(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable)
+{
+    start(&(struct world_options){.seed = 1, .manual_sync = true});
+    create("d1");
+    struct wire *old = connect_d1();
+    subscribe(old);
+    EXPECT_EQ(old->to_peer.len, 0);
+    struct wire *d = connect_d1(); /* takes over */
+    subscribe(d);                  /* changes nothing */
+    EXPECT(old->closed);
+    EXPECT_EQ(d->to_peer.len, 0);
+    world_sync(&w);
+    world_settle(&w);
+    EXPECT_SPAN(buf_span(&d->to_peer), SPAN("\x20\x02\x01\x00\x90\x03\x00\x01\x00"));
+    wire_drop(old);
+    wire_drop(d);
+    world_end(&w);
+}
+
+TEST(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        start(&(struct world_options){.seed = seed, .async_loads = true});
+        create("d1");
+        world_stop(&w); /* so that it has to be loaded */
+        world_restart(&w);
+        struct buf answer = {0};
+        EXPECT_EQ(call("POST", "/devices",
+                       "[{\"id\":\"d1\",\"moduleId\":\"m1\",\"importMode\":\"create\"},"
+                       "{\"id\":\"d1\",\"importMode\":\"delete\"}]",
+                       &answer),
+                  200);
+        buf_fini(&answer);
+        world_end(&w);
+    }
+}
+
+TEST_MAIN(RUN(a_hub_that_is_only_read_does_not_grow),
+          RUN(a_replacement_that_leaves_desired_empty_is_pushed),
+          RUN(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable),
+          RUN(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded))
