@@ -72,44 +72,54 @@ static void put_population(struct buf *b)
 
 /* ---- HTTP ---- */
 
+/* How a row is called when it is allowed and when it is not, and its answer when allowed. */
+enum form { READ, BULK, IDENTITY, REMOVAL, TWIN, TEXT, PEM, UPGRADE };
+
+static const struct {
+    const char *harmless, *harmful, *answer;
+} forms[] = {
+  /* clang-format off */
+    [READ]     = {"", "", "200 <*>"},
+    [BULK]     = {"[]", "[{\"id\":\"alpha\",\"importMode\":\"delete\"}]", "200 <*>"},
+    [IDENTITY] = {"If-Match:\"bogus\" {}", "If-Match:* {}", "412 E1 PreconditionFailed *"},
+    [REMOVAL]  = {"If-Match:\"bogus\"", "If-Match:*", "412 E1 PreconditionFailed *"},
+    [TWIN]     = {"If-Match:\"bogus\" {}", "{\"properties\":{\"desired\":{\"x\":1}}}",
+                  "412 E1 PreconditionFailed *"},
+    [TEXT]     = {"", "", "200 type=text/plain;\\x20version=0.0.4 <*>"},
+    [PEM]      = {"", "", "200 type=application/x-pem-file <*>"},
+    [UPGRADE]  = {"", "", "400 close E1 GenericBadRequest *"},
+  /* clang-format on */
+};
+
 /* What service-rest 2 says of a row. */
 static const struct http_row {
     const char *name;
-    unsigned needs, or_needs; /* a policy with all of one of these rights */
+    unsigned needs, or_needs; /* a policy with all of one of these rights; 0: open to anyone */
     bool by_device;           /* the device's own key, for itself and its modules */
-    const char *allowed;      /* the answer, when what it is about exists */
-    const char *harmless, *harmful;
+    enum form form;
 } http_rows[] = {
-#define BOGUS   "If-Match:\"bogus\" {}"
-#define ANY_TAG "If-Match:*"
-#define TWIN    "{\"tags\":{\"x\":1},\"properties\":{\"desired\":{\"x\":1}}}"
-    {"DEVICE_LIST",        RR, 0,  false, "200 [<*>]",                                  "",    ""           },
-    {"DEVICE_BULK",        RW, 0,  false, "200 <*>",                                    "[]",
-                                                                                 "[{\"id\":\"alpha\",\"importMode\":\"delete\"}]"                                                       },
-    {"DEVICE_GET",         RR, 0,  false, "200 <*>",                                    "",    ""           },
-    {"DEVICE_PUT",         RW, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, ANY_TAG " {}"},
-    {"DEVICE_DELETE",      RW, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, ANY_TAG      },
-    {"MODULE_LIST",        RR, DC, true,  "200 [<*>]",                                  "",    ""           },
-    {"MODULE_GET",         RR, DC, true,  "200 <*>",                                    "",    ""           },
-    {"MODULE_PUT",         RW, DC, true,  "412 E1 PreconditionFailed *",                BOGUS, ANY_TAG " {}"},
-    {"MODULE_DELETE",      RW, DC, true,  "412 E1 PreconditionFailed *",                BOGUS, ANY_TAG      },
-    {"TWIN_GET",           SC, 0,  false, "200 <*>",                                    "",    ""           },
-    {"TWIN_PATCH",         SC, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, TWIN         },
-    {"TWIN_PUT",           SC, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, TWIN         },
-    {"MODULE_TWIN_GET",    SC, 0,  false, "200 <*>",                                    "",    ""           },
-    {"MODULE_TWIN_PATCH",  SC, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, TWIN         },
-    {"MODULE_TWIN_PUT",    SC, 0,  false, "412 E1 PreconditionFailed *",                BOGUS, TWIN         },
-    {"STATISTICS_DEVICES", RR, 0,  false, "200 <*>",                                    "",    ""           },
-    {"STATISTICS_SERVICE", RR, SC, false, "200 <*>",                                    "",    ""           },
- /* open to anyone: needs 0 */
-    {"HEALTHZ",            0,  0,  false, "200 <*>",                                    "",    ""           },
-    {"READYZ",             0,  0,  false, "200 <*>",                                    "",    ""           },
-    {"METRICS",            0,  0,  false, "200 type=text/plain;\\x20version=0.0.4 <*>", "",    ""           },
-    {"CA",                 0,  0,  false, "200 type=application/x-pem-file <*>",        "",    ""           },
-    {"WEBSOCKET",          0,  0,  false, "400 close E1 GenericBadRequest *",           "",    ""           },
-#undef BOGUS
-#undef ANY_TAG
-#undef TWIN
+    {"DEVICE_LIST",        RR, 0,  false, READ    },
+    {"DEVICE_BULK",        RW, 0,  false, BULK    },
+    {"DEVICE_GET",         RR, 0,  false, READ    },
+    {"DEVICE_PUT",         RW, 0,  false, IDENTITY},
+    {"DEVICE_DELETE",      RW, 0,  false, REMOVAL },
+    {"MODULE_LIST",        RR, DC, true,  READ    },
+    {"MODULE_GET",         RR, DC, true,  READ    },
+    {"MODULE_PUT",         RW, DC, true,  IDENTITY},
+    {"MODULE_DELETE",      RW, DC, true,  REMOVAL },
+    {"TWIN_GET",           SC, 0,  false, READ    },
+    {"TWIN_PATCH",         SC, 0,  false, TWIN    },
+    {"TWIN_PUT",           SC, 0,  false, TWIN    },
+    {"MODULE_TWIN_GET",    SC, 0,  false, READ    },
+    {"MODULE_TWIN_PATCH",  SC, 0,  false, TWIN    },
+    {"MODULE_TWIN_PUT",    SC, 0,  false, TWIN    },
+    {"STATISTICS_DEVICES", RR, 0,  false, READ    },
+    {"STATISTICS_SERVICE", RR, SC, false, READ    },
+    {"HEALTHZ",            0,  0,  false, READ    },
+    {"READYZ",             0,  0,  false, READ    },
+    {"METRICS",            0,  0,  false, TEXT    },
+    {"CA",                 0,  0,  false, PEM     },
+    {"WEBSOCKET",          0,  0,  false, UPGRADE },
 };
 
 struct http_call {
@@ -163,14 +173,15 @@ static void put_http_call(struct buf *b, const struct voice *v, void *ctx)
     put_path(b, c);
     buf_text(b, " token=");
     put_token(b, v, c->target);
-    buf_printf(b, " %s\nsvc < ", allowed ? c->row->harmless : c->row->harmful);
+    buf_printf(b, " %s\nsvc < ",
+               allowed ? forms[c->row->form].harmless : forms[c->row->form].harmful);
     if (!allowed)
         buf_text(b, "401 E1 IotHubUnauthorizedAccess Unauthorized");
     else if (c->target && c->target->absent)
         put_missing(b, c);
     else
-        buf_text(b, c->row->allowed);
-    buf_text(b, allowed && strstr(c->row->allowed, "close") ? "\nsvc < CLOSED\n" : "\n");
+        buf_text(b, forms[c->row->form].answer);
+    buf_text(b, c->row->form == UPGRADE ? "\nsvc < CLOSED\n" : "\n");
     buf_text(b, "unchanged\n");
 }
 
@@ -200,23 +211,25 @@ static void put_http_route(struct buf *b, const struct route *route)
 static const struct mqtt_row {
     const char *name;
     enum { OWN, DEVICES, MODULES } whose; /* OWN: no id in it, the speaker's own is meant */
-    const char *tail, *harmless;          /* harmless: the payload that changes nothing */
-    const char *answer;                   /* of a PUBLISH; NULL: none */
+    const char *tail;                     /* of the topic or filter */
+    const char *harmless;                 /* a PUBLISH's payload that changes nothing */
+    const char *answer;                   /* to a PUBLISH; NULL: none */
 } mqtt_rows[] = {
-    {"MQTT_CONNECT",         OWN,     NULL,           NULL, NULL                                             },
-    {"MQTT_EVENTS",          DEVICES, "/",            "x",  NULL                                             },
-    {"MQTT_MODULE_EVENTS",   MODULES, "/",            "x",  NULL                                             },
+  /* clang-format off */
+    {"MQTT_CONNECT",         OWN,     NULL,           NULL, NULL},
+    {"MQTT_EVENTS",          DEVICES, "/",            "x",  NULL},
+    {"MQTT_MODULE_EVENTS",   MODULES, "/",            "x",  NULL},
     {"MQTT_TWIN_GET",        OWN,     "/?$rid=1",     "",
-     "PUBLISH $iothub/twin/res/200/?$rid=1 {\"desired\":{\"$version\":1},"
-     "\"reported\":{\"$version\":1}}"                                                                        },
-    {"MQTT_TWIN_REPORT",     OWN,     "/?$rid=1",     "{}", "PUBLISH $iothub/twin/res/204/?$rid=1&$version=1"},
-    {"MQTT_METHOD_ANSWER",   OWN,     "/200/?$rid=1", "{}", NULL                                             },
-    {"MQTT_HEAR_TWIN",       OWN,     "/#",           NULL, NULL                                             },
-    {"MQTT_HEAR_DESIRED",    OWN,     "/#",           NULL, NULL                                             },
-    {"MQTT_HEAR_METHODS",    OWN,     "/#",           NULL, NULL                                             },
-    {"MQTT_HEAR_C2D",        DEVICES, "/#",           NULL, NULL                                             },
-    {"MQTT_MODULE_HEAR_C2D", MODULES, "/#",           NULL, NULL                                             },
-    {"MQTT_MODULE_INPUTS",   MODULES, "/#",           NULL, NULL                                             },
+     "200/?$rid=1 {\"desired\":{\"$version\":1},\"reported\":{\"$version\":1}}"},
+    {"MQTT_TWIN_REPORT",     OWN,     "/?$rid=1",     "{}", "204/?$rid=1&$version=1"},
+    {"MQTT_METHOD_ANSWER",   OWN,     "/200/?$rid=1", "{}", NULL},
+    {"MQTT_HEAR_TWIN",       OWN,     "/#",           NULL, NULL},
+    {"MQTT_HEAR_DESIRED",    OWN,     "/#",           NULL, NULL},
+    {"MQTT_HEAR_METHODS",    OWN,     "/#",           NULL, NULL},
+    {"MQTT_HEAR_C2D",        DEVICES, "/#",           NULL, NULL},
+    {"MQTT_MODULE_HEAR_C2D", MODULES, "/#",           NULL, NULL},
+    {"MQTT_MODULE_INPUTS",   MODULES, "/#",           NULL, NULL},
+  /* clang-format on */
 };
 
 static bool connect_allows(const struct person *target, const struct voice *v)
@@ -283,7 +296,7 @@ static void put_publish(struct buf *b, const struct mqtt_call *c, const struct p
         buf_text(b, " < PUBACK 3\n");
         if (c->row->answer) {
             put_person(b, self);
-            buf_printf(b, " < %s\n", c->row->answer);
+            buf_printf(b, " < PUBLISH $iothub/twin/res/%s\n", c->row->answer);
         }
     } else {
         buf_text(b, " < CLOSED\n");

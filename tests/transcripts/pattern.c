@@ -135,20 +135,22 @@ static bool is_decimal(int c)
     return isdigit(c);
 }
 
+#define TRACKING_ID "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-G:0-TimeStamp:dd/dd/dddd dd:dd:dd"
+
 static const struct {
     const char *name;
     bool (*is)(int c);
     const char *shape; /* h: a hex digit, d: a decimal digit; else the character itself */
     size_t len;        /* of a run; 0: one or more */
 } classes[] = {
-    {"number",   is_decimal, NULL,                                                                 0 },
-    {"word",     is_word,    NULL,                                                                 0 },
-    {"base64",   is_base64,  NULL,                                                                 0 },
-    {"etag",     is_base64,  NULL,                                                                 0 },
-    {"key",      is_base64,  NULL,                                                                 44},
-    {"time",     is_time,    NULL,                                                                 0 },
-    {"uuid",     NULL,       "hhhhhhhh-hhhh-4hhh-hhhh-hhhhhhhhhhhh",                               0 },
-    {"tracking", NULL,       "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-G:0-TimeStamp:dd/dd/dddd dd:dd:dd", 0 },
+    {"number",   is_decimal, NULL,                                   0 },
+    {"word",     is_word,    NULL,                                   0 },
+    {"base64",   is_base64,  NULL,                                   0 },
+    {"etag",     is_base64,  NULL,                                   0 },
+    {"key",      is_base64,  NULL,                                   44},
+    {"time",     is_time,    NULL,                                   0 },
+    {"uuid",     NULL,       "hhhhhhhh-hhhh-4hhh-hhhh-hhhhhhhhhhhh", 0 },
+    {"tracking", NULL,       TRACKING_ID,                            0 },
 };
 
 static bool fits_shape(const char *shape, struct span got)

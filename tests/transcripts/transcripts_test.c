@@ -100,6 +100,44 @@ TEST(every_transcript_holds)
     EXPECT(holds);
 }
 
+/* Do all quoted texts after "FILE: " in a cell name cases of FILE.txt? */
+static void check_cell(struct span cell, struct span line)
+{
+    while (cell.len) {
+        struct span part = uri_cut(&cell, ';'), name = uri_cut(&part, ':');
+        if (!part.len)
+            continue;
+        char path[128];
+        struct buf text = {0};
+        snprintf(path, sizeof(path), FOLDER "/%.*s.txt", SPAN_ARG(span_skip(name, 1)));
+        read_file(path, &text);
+        while (span_index(part, '"') < part.len) {
+            uri_cut(&part, '"');
+            struct span quoted = uri_cut(&part, '"');
+            if (!memmem(text.data, text.len, quoted.data, quoted.len))
+                fail_msg("%s has no case \"%.*s\": %.*s", path, SPAN_ARG(quoted), SPAN_ARG(line));
+        }
+        buf_fini(&text);
+    }
+}
+
+TEST(the_documents_name_cases_that_exist)
+{
+    static const char *const documents[] = {"docs/protocol/mqtt.md", "docs/protocol/rest.md"};
+    for (size_t i = 0; i < COUNT(documents); i++) {
+        struct buf text = {0};
+        read_file(documents[i], &text);
+        for (struct span rest = buf_span(&text); rest.len;) {
+            struct span line = uri_cut(&rest, '\n'), cell = {0}, cells = line;
+            while (cells.len) /* the last but one: the line ends with a bar */
+                cell = uri_cut(&cells, '|');
+            if (line.len && line.data[0] == '|')
+                check_cell(cell, line);
+        }
+        buf_fini(&text);
+    }
+}
+
 #define TO_D1 "device d1\nd1 > CONNECT client=d1\n"
 
 TEST(a_wrong_transcript_is_found_out)
@@ -137,4 +175,5 @@ TEST(a_wrong_transcript_is_found_out)
     }
 }
 
-TEST_MAIN(RUN(a_wrong_transcript_is_found_out), RUN(every_transcript_holds))
+TEST_MAIN(RUN(a_wrong_transcript_is_found_out), RUN(the_documents_name_cases_that_exist),
+          RUN(every_transcript_holds))
