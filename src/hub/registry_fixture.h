@@ -104,10 +104,9 @@ static inline void fixture_note(struct fixture *f, const struct effect *e)
 {
     static const char *const kinds[] = {
         [EFFECT_DESIRED] = "push", [EFFECT_CREDENTIALS] = "rekey", [EFFECT_KICK] = "kick"};
-    static const char *const changes[] = {[CHANGE_CREATE] = "create",
-                                          [CHANGE_DELETE] = "delete",
-                                          [CHANGE_IDENTITY] = "identity",
-                                          [CHANGE_TWIN] = "twin"};
+    static const char *const changes[] = {
+        [CHANGE_CREATE] = "create", [CHANGE_DELETE] = "delete",   [CHANGE_IDENTITY] = "identity",
+        [CHANGE_TWIN] = "twin",     [CHANGE_SESSION] = "session", [CHANGE_ACTIVITY] = "activity"};
     const char *what = kinds[e->kind];
     if (e->kind == EFFECT_CHANGE) {
         struct change_head head;
