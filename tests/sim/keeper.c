@@ -160,12 +160,13 @@ static void keeper_append(struct store *s, const struct store_change *change)
     struct found old = {0};
     if (k->dark)
         return;
+    store_load(k->inner, &change->key, on_found, &old);
+    if (k->options.on_append)
+        k->options.on_append(k->options.on_append_owner, old.record, change);
     if ((!change->record && strikes(k, FAULT_LOST_DELETE, 2)) ||
-        (change->record && strikes(k, FAULT_LOST_UPDATE, 16))) {
-        store_load(k->inner, &change->key, on_found, &old);
+        (change->record && strikes(k, FAULT_LOST_UPDATE, 16)))
         c.record = old.record;
-    }
-    c.part.devices += strikes(k, FAULT_WRONG_COUNTS, 8);
+    c.part.devices += strikes(k, FAULT_WRONG_COUNTS, 2);
     store_append(k->inner, &c);
     record_unref(old.record);
 }

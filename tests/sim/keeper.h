@@ -11,12 +11,14 @@
 #define SIM_KEEPER_H
 
 #include "fault.h"
-#include "store/store.h"
+#include "store/memory_store.h"
 
 struct keeper_options {
     bool async;     /* answer only by keeper_answer */
     uint64_t *seed; /* of what is decided here */
     enum fault fault;
+    memory_append_fn *on_append; /* as the shard meant it, before any fault; may be NULL */
+    void *on_append_owner;
 };
 
 /* `inner` is a handle of the memory store. */

@@ -102,8 +102,9 @@ static void take(struct run *r, struct rest *c, const struct response *answer)
     struct ask *a = CONTAINER_OF(c->line.next, struct ask, line);
     const char *id = memmem(answer->head.data, answer->head.len, "x-ms-client-request-id: ", 24);
     bool closes = memmem(answer->head.data, answer->head.len, "Connection: close", 17);
-    PROMISE(!id || strtoull(id + 24, NULL, 10) == a->id, "the answer to %s stands for that to %llu",
-            id + 24, (unsigned long long)a->id);
+    uint64_t told = id ? strtoull(id + 24, NULL, 10) : a->id;
+    PROMISE(told == a->id, "the answer to %llu stands for that to %llu", (unsigned long long)told,
+            (unsigned long long)a->id);
     PROMISE(id || a->kind == ASK_REFUSED, "an answer without the id of its question");
     list_remove(&a->line);
     c->closing |= closes;

@@ -337,7 +337,11 @@ static void on_append(void *owner, struct record *old, const struct store_change
 static void start_shards(struct world *w)
 {
     for (unsigned i = 0; i < w->cluster.count; i++) {
-        struct keeper_options keeper = {w->options.async_loads, &w->seed, w->options.fault};
+        struct keeper_options keeper = {.async = w->options.async_loads,
+                                        .seed = &w->seed,
+                                        .fault = w->options.fault,
+                                        .on_append = on_append,
+                                        .on_append_owner = w};
         w->stores[i] = memory_env_shard(w->env);
         w->keepers[i] = keeper_create(w->stores[i], &keeper);
         w->shards[i] = shard_create(i, &w->cluster, w->keepers[i], (struct random){fill, w});
@@ -356,11 +360,8 @@ void world_start(struct world *w, const struct world_options *options)
     };
     list_init(&w->wires);
     struct random random = {fill, w};
-    struct memory_options memory = {.partitions = 32,
-                                    .manual_sync = options->manual_sync,
-                                    .random = random,
-                                    .on_append = on_append,
-                                    .on_append_owner = w};
+    struct memory_options memory = {
+        .partitions = 32, .manual_sync = options->manual_sync, .random = random};
     w->env = memory_env_create(&memory);
     policy_defaults(&w->policies, random);
     w->hosts[0] = SPAN(WORLD_HOST);
