@@ -434,6 +434,7 @@ bool script_run(const char *file, int line, struct span text, const struct mode 
         .options = {.shards = mode->shards,
                     .seed = (uint64_t)line * 31 + mode->shards,
                     .chunks = mode->chunks,
+                    .async_loads = mode->late_loads,
                     .arena_size = 48 << 20, /* ASan marks all of it for every world */
                     .wall_ms = START_MS},
         .messages = messages

@@ -50,7 +50,8 @@ struct speaker {
 struct mode {
     const char *name;
     unsigned shards;
-    bool chunks;
+    bool chunks;     /* bytes come cut at random */
+    bool late_loads; /* the store answers reads on a later step */
 };
 
 struct script {
