@@ -250,34 +250,34 @@ static void open_fleet(int receive_bytes)
                                  .on_closed = on_closed});
 }
 
-static uint32_t marked(uint32_t from)
+static uint32_t marked(uint32_t end)
 {
     uint32_t count = 0;
-    for (uint32_t i = from; i < options.devices; i++)
+    for (uint32_t i = 0; i < end; i++)
         count += stories[i].marks > 0;
     return count;
 }
 
-/* A desired patch for each device from `from` on; comes back with the seconds until all have it. */
-static double mark_all(uint32_t from, unsigned round)
+/* A desired patch for each of the first `end`; comes back with the seconds until all have it. */
+static double mark_all(uint32_t end, unsigned round)
 {
     int64_t began = devices_now();
-    for (uint32_t i = 0; i < options.devices; i++)
+    for (uint32_t i = 0; i < end; i++)
         stories[i].marks = 0;
-    for (uint32_t at = from; at < options.devices; at += SERVICE_BULK_MAX) {
-        uint32_t left = options.devices - at;
+    for (uint32_t at = 0; at < end; at += SERVICE_BULK_MAX) {
+        uint32_t left = end - at;
         service_mark_devices(&service, prefix, at,
                              left < SERVICE_BULK_MAX ? left : SERVICE_BULK_MAX, round, 20);
         devices_turn(devices, 0);
     }
-    while (marked(from) < options.devices - from) {
+    while (marked(end) < end) {
         devices_turn(devices, 10);
         if (since_s(began) > GIVE_UP_S)
-            process_fail("%u of %u got their patch", marked(from), options.devices - from);
+            process_fail("%u of %u got their patch", marked(end), end);
     }
     double took = since_s(began);
     turn_for(0.5); /* for what should not come */
-    for (uint32_t i = from; i < options.devices; i++)
+    for (uint32_t i = 0; i < end; i++)
         if (stories[i].marks != 1 || stories[i].round != round)
             note_wrong(i, "not one patch of this round", (struct span){0});
     check_right("desired patches");
@@ -290,7 +290,7 @@ static double mark_all(uint32_t from, unsigned round)
 static void check_silent(void)
 {
     double limit_s = 1.5 * options.keep_alive_s;
-    for (uint32_t i = 0; i < options.silent; i++) {
+    for (uint32_t i = options.devices - options.silent; i < options.devices; i++) {
         struct device *d = devices_at(devices, i);
         double silent_s = (double)(stories[i].closed_ns - d->sent_ns) / 1e9;
         if (d->state != DEVICE_OFF || silent_s < limit_s - 0.1 || silent_s > limit_s * 4 / 3 + 1)
@@ -306,20 +306,21 @@ static void stay(void)
     hub_end(SIGTERM); /* what creating left in its memory is not what connections cost */
     hub_start();
     open_fleet(0);
-    uint32_t some = options.devices / 10;
-    for (uint32_t i = 0; i < options.silent; i++)
-        devices_at(devices, i)->silent = true;
+    uint32_t some = options.devices / 10, talking = options.devices - options.silent;
     connect_range(0, some);
     struct process_memory before = process_memory(hub.pid);
-    double took = connect_range(some, options.devices);
+    double took = connect_range(some, talking);
     struct process_memory after = process_memory(hub.pid);
+    for (uint32_t i = talking; i < options.devices; i++)
+        devices_at(devices, i)->silent = true;
+    connect_range(talking, options.devices); /* last: their time runs from here */
     turn_for(options.hold_s);
     check_right("staying");
     check_silent();
-    if (devices_ready(devices) != options.devices - options.silent)
+    if (devices_ready(devices) != talking)
         process_fail("%zu stayed", devices_ready(devices));
-    double patched = mark_all(options.silent, 1);
-    long count = (long)(options.devices - some);
+    double patched = mark_all(talking, 1);
+    long count = (long)(talking - some);
     printf(
         "stay: %u devices over %s connected at %.0f/s, all stayed %u s, %u silent ones closed in "
         "time, each got its own patch once in %.1f s; the hub's memory: %ld B a connection "
@@ -368,7 +369,7 @@ static void storm_round(unsigned round)
         most = stories[i].closed > most ? stories[i].closed : most;
     if (most >= TRIES_MAX)
         process_fail("a device needed %u tries", most + 1);
-    mark_all(0, round);
+    mark_all(options.devices, round);
     printf("storm: %u devices over %s back in %.1f s (%.0f/s), each in %u tries at most, longest "
            "REST call meanwhile %.0f ms\n",
            options.devices, options.tls ? "TLS" : "TCP", took, options.devices / took, most + 1,
@@ -531,7 +532,7 @@ int main(int argc, char **argv)
     if (argc < 3)
         help(argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2);
     read_flags(argc, argv);
-    if (options.devices < 10 || options.silent > options.devices)
+    if (options.devices < 10 || options.silent > options.devices / 2)
         help(2);
     process_raise_files();
     name_hub(argv[1]);
