@@ -93,10 +93,13 @@ static void say(struct hub_process *p, enum log_level level, const char *msg, co
  * once: what was acknowledged is on disk, and what was not must not look as if it were. */
 static void world_fatal(void *ctx, enum status st)
 {
+    static atomic_flag ending = ATOMIC_FLAG_INIT;
     struct hub_process *p = ctx;
     (void)st;
+    while (atomic_flag_test_and_set(&ending))
+        pause(); /* another shard was told as well, and is ending the process */
     say(p, LOG_ERROR, "the store failed; stopping", lmdb_env_why(p->env));
-    logger_destroy(p->logger);
+    logger_finish(p->logger);
     _exit(EXIT_FAILED);
 }
 

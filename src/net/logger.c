@@ -131,15 +131,20 @@ struct logger *logger_create(int fd, size_t ring_size, bool json)
     return l;
 }
 
-void logger_destroy(struct logger *l)
+void logger_finish(struct logger *l)
 {
-    if (!l)
-        return;
     pthread_mutex_lock(&l->lock);
     l->until_ms = system_now().mono_ms + FAREWELL_MS;
     pthread_cond_signal(&l->more);
     pthread_mutex_unlock(&l->lock);
     CHECK(pthread_join(l->thread, NULL) == 0);
+}
+
+void logger_destroy(struct logger *l)
+{
+    if (!l)
+        return;
+    logger_finish(l);
     pthread_cond_destroy(&l->more);
     pthread_mutex_destroy(&l->lock);
     free(l);

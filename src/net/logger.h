@@ -20,6 +20,8 @@ struct logger;
 struct logger *logger_create(int fd, size_t ring_size, bool json);
 /* Writes what is left, for at most half a second. NULL is harmless. */
 void logger_destroy(struct logger *l);
+/* The same without freeing, for a process that ends while other threads may still log. Once. */
+void logger_finish(struct logger *l);
 
 /* Whole lines, as log_end leaves them. Never waits for the reader. */
 void logger_put(struct logger *l, struct span lines);
