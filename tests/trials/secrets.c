@@ -177,7 +177,10 @@ static void say_all(struct hub *h)
         connect_with(h, "canary", "localhost/canary/?api-version=2021-04-12", passwords[i]);
     odd_ids(h, &owner);
     odd_ids(h, &device);
-    buf_fini(&body);
+    struct buf *const made[] = {&owner,  &expired, &wrong, &unknown,   &device,
+                                &second, &late,    &other, &malformed, &body};
+    for (size_t i = 0; i < COUNT(made); i++)
+        buf_fini(made[i]);
 }
 
 /* ---- what is left ---- */
