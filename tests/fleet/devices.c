@@ -269,7 +269,8 @@ static void begin_tls(struct device *d)
     if (!d->ssl || !SSL_set_fd(d->ssl, d->fd))
         check_no_memory();
     SSL_set_app_data(d->ssl, d);
-    SSL_set_tlsext_host_name(d->ssl, d->of->config.host);
+    SSL_ctrl(d->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             (void *)(uintptr_t)d->of->config.host); /* the macro for it casts const away */
     if (d->ticket)
         SSL_set_session(d->ssl, d->ticket);
     become(d, DEVICE_TLS);
