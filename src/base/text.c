@@ -310,7 +310,8 @@ bool text_is_utf8(struct span s)
 bool text_u64(struct span s, uint64_t *out)
 {
     uint64_t value = 0;
-    if (s.len == 0 || !s.data)
+    SPAN_SOUND(s);
+    if (s.len == 0)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned)s.data[i] - '0';

@@ -176,9 +176,10 @@ static bool read_environment(struct settings *s, struct given *given, char *cons
 
 static struct span trim(struct span s)
 {
-    while (s.len && s.data && strchr(" \t\r\n", s.data[0]))
+    SPAN_SOUND(s);
+    while (s.len && strchr(" \t\r\n", s.data[0]))
         s = span_skip(s, 1);
-    while (s.len && s.data && strchr(" \t\r\n", s.data[s.len - 1]))
+    while (s.len && strchr(" \t\r\n", s.data[s.len - 1]))
         s.len--;
     return s;
 }

@@ -33,15 +33,16 @@ enum status hub_refuse(const struct turn *turn, struct outcome *out, enum status
 /* One member of an If-Match list: W/, backslashes and quotes stripped (twins 2.3). */
 static bool tag_matches(struct span tag, struct span etag)
 {
-    while (tag.len && tag.data && strchr(" \t", tag.data[0]))
+    SPAN_SOUND(tag);
+    while (tag.len && strchr(" \t", tag.data[0]))
         tag = span_skip(tag, 1);
-    while (tag.len && tag.data && strchr(" \t", tag.data[tag.len - 1]))
+    while (tag.len && strchr(" \t", tag.data[tag.len - 1]))
         tag.len--;
     if (span_starts(tag, SPAN("W/")))
         tag = span_skip(tag, 2);
-    while (tag.len && tag.data && strchr("\\\"", tag.data[0]))
+    while (tag.len && strchr("\\\"", tag.data[0]))
         tag = span_skip(tag, 1);
-    while (tag.len && tag.data && strchr("\\\"", tag.data[tag.len - 1]))
+    while (tag.len && strchr("\\\"", tag.data[tag.len - 1]))
         tag.len--;
     return span_eq(tag, SPAN("*")) || span_eq(tag, etag);
 }
