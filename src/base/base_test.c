@@ -143,6 +143,12 @@ TEST(numbers_stop_at_their_edges)
 TEST(hashes_are_the_published_ones)
 {
     EXPECT_EQ(hash_crc32c(0, SPAN("123456789")), 0xe3069283);
+    EXPECT_EQ(hash_crc32c_by_table(0, SPAN("123456789")), 0xe3069283);
+    for (size_t n = 0; n < 40; n++) {
+        struct span s =
+            test_at_edge(span_first(SPAN("0123456789abcdefghijklmnopqrstuvwxyzABCD"), n));
+        EXPECT_EQ(hash_crc32c((uint32_t)n, s), hash_crc32c_by_table((uint32_t)n, s));
+    }
     EXPECT_EQ(hash_crc32c(hash_crc32c(0, SPAN("12345")), SPAN("6789")), 0xe3069283);
     EXPECT_EQ(hash_partition(SPAN("pump-07"), 1), 0);
     /* Fixed for ever: a changed value here would lose every stored record. */

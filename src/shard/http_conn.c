@@ -205,7 +205,7 @@ size_t http_conn_run(struct conn *c, struct span in)
         if (c->ended || c->finish || c->calling || c->kind != CONN_HTTP ||
             http_phase(&c->http) == HTTP_PHASE_REQUEST)
             break;
-        size_t used;
+        size_t used, mark = arena_mark(&c->shard->arena);
         enum http_event event = http_feed(&c->http, span_skip(in, at), &used);
         at += used;
         switch (event) {
@@ -225,6 +225,7 @@ size_t http_conn_run(struct conn *c, struct span in)
                    true);
             break;
         }
+        shard_release(c->shard, mark);
     }
     return at;
 }

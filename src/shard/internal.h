@@ -118,6 +118,9 @@ enum ensured shard_ensure(struct shard *s, const struct op *op, struct conn *con
                           struct call *call);
 /* Apply, and hand on the effects. */
 void shard_apply(struct shard *s, const struct op *op, struct outcome *out);
+/* Give back the scratch memory taken since `mark`: what one operation used, the next may use
+ * again, so that a turn of many stays in the cache. */
+void shard_release(struct shard *s, size_t mark);
 void shard_now(struct shard *s);
 void shard_log(struct shard *s, enum log_level level, const char *msg, const struct conn *c,
                const char *why, const char *reason);

@@ -193,7 +193,10 @@ size_t mqtt_conn_run(struct conn *c, struct span in)
             conn_end(c, st, "not an MQTT packet");
             break;
         }
-        if (!step(c, &packet)) {
+        size_t mark = arena_mark(&c->shard->arena);
+        bool used_up = step(c, &packet);
+        shard_release(c->shard, mark);
+        if (!used_up) {
             if (!c->parked && !c->moving)
                 conn_ready(c);
             break;

@@ -290,6 +290,7 @@ static bool call_run(struct shard *s, struct call *call)
         return true;
     }
     struct outcome outcome = {.body = &call->body, .status = call->status};
+    size_t mark = arena_mark(&s->arena);
     enum ensured ensured =
         call->status == OK ? shard_ensure(s, &call->op, NULL, call) : ENSURE_FAILED;
     if (ensured == ENSURE_WAITS)
@@ -301,7 +302,6 @@ static bool call_run(struct shard *s, struct call *call)
     else
         outcome.status = authorise(s, call);
     if (outcome.status == OK) {
-        size_t mark = arena_mark(&s->arena);
         shard_apply(s, &call->op, &outcome);
         if (outcome.status == TOO_LARGE && (mark > ARENA_KEEP || call->attempts++ == 0))
             return false;
@@ -312,6 +312,7 @@ static bool call_run(struct shard *s, struct call *call)
     if (outcome.etag.len < sizeof(call->etag))
         memcpy(call->etag, outcome.etag.data ? outcome.etag.data : (const uint8_t *)"",
                outcome.etag.len);
+    shard_release(s, mark);
     call_hold(s, call);
     return true;
 }
@@ -407,10 +408,18 @@ static void on_wake(void *owner)
     s->cluster->wake(s->cluster->ctx, s->index);
 }
 
+void shard_release(struct shard *s, size_t mark)
+{
+    if (arena_mark(&s->arena) > s->arena_peak)
+        s->arena_peak = arena_mark(&s->arena);
+    arena_release(&s->arena, mark);
+}
+
 static void give_back_scratch(struct shard *s)
 {
-    size_t used = arena_mark(&s->arena);
-    arena_reset(&s->arena);
+    shard_release(s, 0);
+    size_t used = s->arena_peak;
+    s->arena_peak = 0;
     if (used > ARENA_KEEP) {
         int rc = madvise(s->arena.base + ARENA_KEEP, s->arena.size - ARENA_KEEP, MADV_DONTNEED);
         CHECK(rc == 0);

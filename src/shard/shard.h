@@ -67,6 +67,7 @@ struct shard {
     struct store_partition *parts; /* counts by partition */
     struct random random;
     struct arena arena;
+    size_t arena_peak; /* of this turn */
     struct now now;
     bool now_is_fresh; /* read since the last turn */
     bool dirty;        /* the open batch has changes */
