@@ -91,8 +91,12 @@ static void login(struct conn *c, const struct mqtt_action *action)
         return;
     }
     shard_log(s, LOG_DEBUG, "connected", c, NULL, NULL);
-    /* CONNACK tells of the session, which an older connection may just have made. */
+    /* CONNACK tells of the session, which an older connection may just have made, and that its
+     * device lets a module in. */
+    uint64_t of_device = hub_depends(&s->hub, device);
     c->greeting = hub_depends(&s->hub, who);
+    if (of_device > c->greeting)
+        c->greeting = of_device;
     conn_out(c, buf_span(&s->out), c->greeting, 1);
 }
 
