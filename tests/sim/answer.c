@@ -257,7 +257,8 @@ static size_t judge(struct ask *a, int http, struct span body)
     size_t at = success ? find_success(a, &seen) : find(a, a->family, fits_rest, &seen);
     if (at == SIZE_MAX)
         no_moment(a, what, body);
-    show(a, a->family, at);
+    if (http != 401) /* who may not ask learns nothing */
+        show(a, a->family, at);
     return at;
 }
 
@@ -335,7 +336,13 @@ static int entry_status(const struct ask *a, struct span body)
     report_failure("a bulk entry's error is %.*s", SPAN_ARG(label));
 }
 
-static void judge_bulk(struct ask *bulk, int http, struct span body)
+/* The hub stops, or cannot write: that is the answer. */
+static bool is_end(const struct model *m, const struct ask *a, int http)
+{
+    return http == 503 && m->ending && !a->made;
+}
+
+static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct span body)
 {
     bool failed = false;
     LIST_EACH(at, &bulk->entries)
@@ -343,7 +350,8 @@ static void judge_bulk(struct ask *bulk, int http, struct span body)
         struct ask *a = CONTAINER_OF(at, struct ask, line);
         int entry = entry_status(a, body);
         failed |= entry != 200;
-        judge(a, entry, (struct span){0});
+        if (!is_end(m, a, entry))
+            judge(a, entry, (struct span){0});
     }
     PROMISE(http == (failed ? 400 : 200), "a bulk call answers %d: %.*s", http, SPAN_ARG(body));
     LIST_EACH_SAFE(at, &bulk->entries)
@@ -355,7 +363,9 @@ static void judge_bulk(struct ask *bulk, int http, struct span body)
 void model_rest_answer(struct model *m, struct ask *a, int http, struct span body)
 {
     report_say("      answer to %llu: %d", (unsigned long long)a->id, http);
-    if (http == 401 && a->jumps != m->jumps && !a->made)
+    if (is_end(m, a, http))
+        report_say("      the hub is at its end");
+    else if (http == 401 && a->jumps != m->jumps && !a->made)
         report_say("      its token was of another time");
     else if (a->kind == ASK_REFUSED)
         PROMISE(http == a->http, "an odd request was answered with %d, not %d: %.*s", http, a->http,
@@ -363,7 +373,7 @@ void model_rest_answer(struct model *m, struct ask *a, int http, struct span bod
     else if (a->kind == ASK_LIST)
         judge_list(m, a, body);
     else if (a->kind == ASK_BULK)
-        judge_bulk(a, http, body);
+        judge_bulk(m, a, http, body);
     else
         judge(a, http, body);
     LIST_EACH_SAFE(at, &a->entries) /* refused as a whole */

@@ -74,9 +74,10 @@ struct ask {
     bool malformed; /* not JSON */
     /* An identity: */
     bool disabled, edge, bad_keys;
-    char reason[24];                    /* statusReason or managedBy: tells who wrote it */
-    char keys[2][64];                   /* empty: made by the hub */
-    char scope[96];                     /* empty: not given */
+    char reason[24];  /* statusReason or managedBy: tells who wrote it */
+    char own_key[64]; /* its token is made with the device's key; empty: a policy's */
+    char keys[2][64]; /* empty: made by the hub */
+    char scope[96];   /* empty: not given */
     const struct naive *tags, *desired; /* NULL: not given */
     /* A device: */
     struct device *device; /* the client */

@@ -261,9 +261,16 @@ static void on_connack(struct run *r, struct device *d, const struct mqtt_packet
     struct ask *a = first_ask(d);
     PROMISE(mqtt_connack_decode(p, &present, &code) == OK, "a bad CONNACK");
     PROMISE(a && a->kind == ASK_LOGIN, "%s: a CONNACK that nobody asked for", name_of(d));
-    PROMISE(code == MQTT_ACCEPTED || code == MQTT_NOT_AUTHORIZED, "CONNACK %u", code);
+    PROMISE(code == MQTT_ACCEPTED || code == MQTT_NOT_AUTHORIZED ||
+                (code == MQTT_UNAVAILABLE && r->model.ending),
+            "CONNACK %u", code);
     PROMISE(!d->connected, "a second CONNACK");
     report_say("%s: CONNACK %u%s", name_of(d), code, present ? ", session present" : "");
+    if (code == MQTT_UNAVAILABLE) {
+        d->odd = true;
+        ask_lose(a);
+        return;
+    }
     size_t at = model_login_answer(&r->model, a, code == MQTT_ACCEPTED, present);
     d->connected = code == MQTT_ACCEPTED;
     d->odd |= !d->connected;
@@ -547,6 +554,20 @@ static void hang_up(struct run *r, struct device *d)
     wire_hang_up(d->wire);
 }
 
+/* More than anybody keeps for a peer that does not read. */
+static void binge(struct run *r, struct device *d)
+{
+    struct buf body = {0};
+    struct ask *a = device_ask(r, d, ASK_REPORT);
+    a->silent = true;
+    json_put_object(r, &body, JSON_LARGE, a->id, true);
+    a->patch = json_tree(r, buf_span(&body));
+    send_publish(r, d, a, "$iothub/twin/PATCH/properties/reported/", buf_span(&body));
+    buf_fini(&body);
+    for (unsigned i = 0; i < 60; i++)
+        send_read(r, d);
+}
+
 static void talk(struct run *r, struct device *d)
 {
     unsigned what = (unsigned)run_random(r, 32);
@@ -592,6 +613,8 @@ void device_act(struct run *r, struct device *d)
         d->was_deaf |= d->deaf;
         d->wire->deaf = d->deaf;
     }
+    if (d->deaf && !d->odd && d->filters_known && waiting < DEVICE_LINE_MAX && run_chance(r, 4))
+        binge(r, d);
     if (!d->odd && waiting < DEVICE_LINE_MAX)
         for (unsigned n = 1 + (unsigned)run_random(r, 3); n && !d->odd; n--)
             talk(r, d);

@@ -42,19 +42,24 @@ static void say(struct wire *wire, struct buf *packet)
     world_settle(&w);
 }
 
-static struct wire *connect_d1(void)
+static struct wire *connect_as(const char *id, bool clean)
 {
     struct buf token = {0}, b = {0};
     struct key key;
+    char user[64];
+    snprintf(user, sizeof(user), WORLD_HOST "/%s/?api-version=2021-04-12", id);
     EXPECT(key_parse(SPAN(KEY), &key));
-    sas_make(&token, SPAN(WORLD_HOST "/devices/d1"), key_span(&key), w.now.wall_ms / 1000 + 3600,
-             (struct span){0});
+    bool module = strchr(id, '/');
+    sas_make(&token,
+             module ? SPAN(WORLD_HOST "/devices/d1/modules/m1") : SPAN(WORLD_HOST "/devices/d1"),
+             key_span(&key), w.now.wall_ms / 1000 + 3600, (struct span){0});
     struct mqtt_connect connect = {.version = MQTT_VERSION_3_1_1,
                                    .has_username = true,
                                    .has_password = true,
                                    .keep_alive_s = 60,
-                                   .client_id = SPAN("d1"),
-                                   .username = SPAN(WORLD_HOST "/d1/?api-version=2021-04-12"),
+                                   .client_id = span_text(id),
+                                   .username = span_text(user),
+                                   .clean_session = clean,
                                    .password = buf_span(&token)};
     mqtt_connect_encode(&b, &connect);
     struct wire *wire = wire_open(&w, LINK_MQTT, 0);
@@ -88,7 +93,7 @@ TEST(a_replacement_that_leaves_desired_empty_is_pushed)
 {
     start(&(struct world_options){.seed = 1});
     create("d1");
-    struct wire *d = connect_d1();
+    struct wire *d = connect_as("d1", false);
     subscribe(d);
     buf_clear(&d->to_peer);
     EXPECT_EQ(call("PUT", "/twins/d1", "{\"tags\":{\"a\":1}}", NULL), 200);
@@ -101,11 +106,11 @@ TEST(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable)
 {
     start(&(struct world_options){.seed = 1, .manual_sync = true});
     create("d1");
-    struct wire *old = connect_d1();
+    struct wire *old = connect_as("d1", false);
     subscribe(old);
     EXPECT_EQ(old->to_peer.len, 0);
-    struct wire *d = connect_d1(); /* takes over */
-    subscribe(d);                  /* changes nothing */
+    struct wire *d = connect_as("d1", false); /* takes over */
+    subscribe(d);                             /* changes nothing */
     EXPECT(old->closed);
     EXPECT_EQ(d->to_peer.len, 0);
     world_sync(&w);
@@ -134,7 +139,47 @@ TEST(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded)
     }
 }
 
+/* Ask, and let nothing become durable. */
+static struct wire *ask(const char *method, const char *path, const char *body)
+{
+    struct wire *wire = wire_open(&w, LINK_HTTP, 0);
+    struct buf b = {0};
+    buf_printf(&b, "%s %s?api-version=2021-04-12 HTTP/1.1\r\nHost: " WORLD_HOST "\r\n", method,
+               path);
+    buf_text(&b, "If-Match: *\r\nAuthorization: ");
+    world_token(&w, "iothubowner", &b);
+    buf_printf(&b, "\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+    say(wire, &b);
+    return wire;
+}
+
+TEST(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled)
+{
+    start(&(struct world_options){.seed = 1, .manual_sync = true});
+    create("d1");
+    EXPECT_EQ(call("PUT", "/devices/d1/modules/m1",
+                   "{\"authentication\":{\"symmetricKey\":{\"primaryKey\":\"" KEY
+                   "\",\"secondaryKey\":\"" KEY "\"}}}",
+                   NULL),
+              200);
+    wire_drop(ask("PUT", "/devices/d1", "{\"status\":\"disabled\"}"));
+    world_sync(&w);
+    world_settle(&w);
+    struct wire *back_end = ask("PUT", "/devices/d1", "{\"status\":\"enabled\"}");
+    struct wire *m = connect_as("d1/m1", true);
+    EXPECT_EQ(back_end->to_peer.len, 0);
+    EXPECT_EQ(m->to_peer.len, 0);
+    world_sync(&w);
+    world_settle(&w);
+    EXPECT(back_end->to_peer.len > 0);
+    EXPECT_SPAN(buf_span(&m->to_peer), SPAN("\x20\x02\x00\x00"));
+    wire_drop(back_end);
+    wire_drop(m);
+    world_end(&w);
+}
+
 TEST_MAIN(RUN(a_hub_that_is_only_read_does_not_grow),
           RUN(a_replacement_that_leaves_desired_empty_is_pushed),
           RUN(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable),
+          RUN(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled),
           RUN(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded))

@@ -165,12 +165,12 @@ static enum status guess_put(const struct ask *a, const struct moment *at, struc
         return NO_MODULE;
     if (!update && s)
         return a->slot ? MODULE_EXISTS : DEVICE_EXISTS;
-    if (update && is_system(a->slot))
+    if (update && is_system(a->slot) && !a->own_key[0])
         return SYSTEM_MODULE;
     if (update && !identity_matches(a, s))
         return ETAG_MISMATCH;
     TRY(check_fields(a, s));
-    if (is_system(a->slot))
+    if (is_system(a->slot) && !update)
         return BAD_ARGUMENT;
     out->writes = true;
     return OK;
@@ -260,6 +260,8 @@ enum status model_guess(const struct ask *a, const struct moment *at, int64_t ti
 {
     const struct snap *s = at->at[a->slot];
     *out = (struct guess){0};
+    if (a->own_key[0] && !model_may_login(at, SLOT_DEVICE, span_text(a->own_key)))
+        return UNAUTHORIZED;
     if (a->kind >= ASK_LOGIN && !model_may_login(at, a->slot, span_text(a->keys[0])))
         return UNAUTHORIZED;
     switch (a->kind) {

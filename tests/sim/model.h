@@ -55,6 +55,7 @@ struct model {
     struct arena arena;
     int64_t wall_ms, wall_before_ms; /* the clock now, and before its last move */
     unsigned jumps;                  /* of the wall clock */
+    bool ending;                     /* the hub stops, or its disk has failed */
     uint64_t last_ask;
     size_t changes;
 };

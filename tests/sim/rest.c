@@ -1,5 +1,8 @@
 #include "run.h"
 
+#include "auth/sas.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 void rest_open(struct run *r, struct rest *c)
@@ -10,6 +13,19 @@ void rest_open(struct run *r, struct rest *c)
     c->closing = c->hung_up = false;
     c->sent_ms = r->world.now.mono_ms;
     report_say("rest %llu opens", (unsigned long long)c->wire->number);
+}
+
+static void put_token(struct run *r, const struct ask *a, struct buf *out)
+{
+    char resource[64];
+    struct key key;
+    if (!key_parse(span_text(a->own_key), &key)) {
+        world_token(&r->world, "iothubowner", out);
+        return;
+    }
+    snprintf(resource, sizeof(resource), WORLD_HOST "/devices/%s", a->family->id);
+    sas_make(out, span_text(resource), key_span(&key), r->world.now.wall_ms / 1000 + 3600,
+             (struct span){0});
 }
 
 void rest_write(struct run *r, struct rest *c, struct ask *a, const char *method, const char *path,
@@ -27,7 +43,7 @@ void rest_write(struct run *r, struct rest *c, struct ask *a, const char *method
     buf_printf(out, "%s %s%sapi-version=2021-04-12 HTTP/1.1\r\nHost: " WORLD_HOST "\r\n", method,
                path, strchr(path, '?') ? "&" : "?");
     buf_text(out, "Authorization: ");
-    world_token(&r->world, "iothubowner", out);
+    put_token(r, a, out);
     buf_printf(out, "\r\nx-ms-client-request-id: %llu\r\n", (unsigned long long)a->id);
     if (a->match == MATCH_ANY)
         buf_text(out, run_chance(r, 2) ? "If-Match: *\r\n" : "If-Match: \"*\"\r\n");
@@ -112,9 +128,9 @@ static void take(struct run *r, struct rest *c, const struct response *answer)
     c->sent_ms = r->world.now.mono_ms;
 }
 
-static bool is_excused(const struct rest *c)
+static bool is_excused(const struct run *r, const struct rest *c)
 {
-    return c->closing || c->hung_up;
+    return r->model.ending || c->closing || c->hung_up;
 }
 
 static void lose_all(struct rest *c)
@@ -139,7 +155,7 @@ bool rest_read(struct run *r, struct rest *c)
     }
     if (!c->wire->closed)
         return any;
-    PROMISE(is_excused(c), "rest %llu was closed without a reason",
+    PROMISE(is_excused(r, c), "rest %llu was closed without a reason",
             (unsigned long long)c->wire->number);
     report_say("rest %llu is closed", (unsigned long long)c->wire->number);
     lose_all(c);

@@ -37,6 +37,17 @@ static void choose_match(struct run *r, struct ask *a, bool twin)
         snap_identity_etag(s, a->tag);
 }
 
+/* With the key of the device instead of a policy's, as it is or was. */
+static void choose_own_key(struct run *r, struct ask *a)
+{
+    const struct family *f = a->family;
+    size_t back = run_chance(r, 4) ? run_random(r, 4) : 0;
+    const struct snap *s = f->moments[f->count - 1 - (back < f->count ? back : 0)].at[SLOT_DEVICE];
+    struct key key;
+    if (s && key_parse(s->e.primary_key, &key))
+        snprintf(a->own_key, sizeof(a->own_key), "%.*s", SPAN_ARG(s->e.primary_key));
+}
+
 /* ---- identities ---- */
 
 static void choose_keys(struct run *r, struct ask *a, struct buf *b, const struct snap *now)
@@ -100,6 +111,8 @@ static void ask_put(struct run *r, struct rest *c, struct ask *a)
         if (a->slot)
             buf_printf(&body, ",\"moduleId\":\"%.*s\"", SPAN_ARG(family_module(a->slot)));
         put_identity(r, a, &body);
+        if (a->slot && run_chance(r, 4))
+            choose_own_key(r, a);
         if (!a->slot && a->match == MATCH_NONE && run_chance(r, 6)) {
             a->edge = true;
             buf_text(&body, ",\"capabilities\":{\"iotEdge\":true}");
@@ -116,6 +129,8 @@ static void ask_bare(struct run *r, struct rest *c, struct ask *a, const char *m
 {
     char path[96];
     struct buf none = {0};
+    if (a->slot && a->kind != ASK_TWIN_GET && run_chance(r, 4))
+        choose_own_key(r, a);
     path_of(path, root, a);
     rest_write(r, c, a, method, path, &none);
 }
@@ -310,8 +325,11 @@ void rest_ask(struct run *r, struct rest *c)
     } else if (what < 82) {
         char path[96];
         struct buf none = {0};
+        struct ask *a = ask_create(&r->model, ASK_MODULES, f, SLOT_DEVICE);
         snprintf(path, sizeof(path), "/devices/%s/modules", f->id);
-        rest_write(r, c, ask_create(&r->model, ASK_MODULES, f, SLOT_DEVICE), "GET", path, &none);
+        if (run_chance(r, 4))
+            choose_own_key(r, a);
+        rest_write(r, c, a, "GET", path, &none);
     } else if (what < 92) {
         ask_bulk(r, c);
     } else if (what < 96) {

@@ -102,9 +102,20 @@ static void forget_clients(struct run *r)
     }
 }
 
+/* The disk of a shard fails: nothing is acknowledged any more, and soon the hub ends. */
+static void fail_disk(struct run *r)
+{
+    unsigned shard = (unsigned)run_random(r, r->world.cluster.count);
+    report_say("the disk of shard %u fails", shard);
+    memory_store_fail(r->world.stores[shard], SERVER_ERROR);
+    r->model.ending = true;
+    r->crash_at = report.step + 1 + (unsigned)run_random(r, 20);
+}
+
 static void crash(struct run *r)
 {
     report_say("the power is cut");
+    r->crash_at = 0;
     for (unsigned i = 0; i < RESTS; i++)
         r->rests[i].closing = true;
     for (unsigned i = 0; i < DEVICES; i++)
@@ -113,19 +124,50 @@ static void crash(struct run *r)
     world_crash(&r->world);
     forget_clients(r);
     model_restart(&r->model, r->world.stores[0], true);
+    r->model.ending = false;
+}
+
+/* The hub is asked to stop: it answers what it has begun, closes everybody and says so. */
+static void stop_in_order(struct run *r)
+{
+    struct world *w = &r->world;
+    for (unsigned i = 0; i < w->cluster.count; i++)
+        shard_stop(w->shards[i]);
+    for (unsigned n = 0; w->stopped < w->cluster.count; n++) {
+        PROMISE(n < 2000, "it does not stop");
+        struct rest *c = &r->rests[run_random(r, RESTS)];
+        if (c->wire && run_chance(r, 8)) /* the doors are closed, but who is in may talk */
+            rest_act(r, c);
+        if (run_chance(r, 4))
+            world_sync(w);
+        world_step(w);
+        read_all(r);
+    }
+    say_log(r);
+    LIST_EACH(at, &w->wires)
+    {
+        const struct wire *wire = CONTAINER_OF(at, struct wire, all);
+        PROMISE(!wire->opened || wire->closed, "wire %llu outlives the hub",
+                (unsigned long long)wire->number);
+    }
 }
 
 static void restart(struct run *r)
 {
-    report_say("the hub is started anew");
+    bool in_order = run_chance(r, 2);
+    report_say("the hub is started anew%s", in_order ? " after an orderly stop" : "");
     for (unsigned i = 0; i < RESTS; i++)
         r->rests[i].closing = true;
     for (unsigned i = 0; i < DEVICES; i++)
         r->devices[i].odd = true;
+    r->model.ending = true;
+    if (in_order)
+        stop_in_order(r);
     world_stop(&r->world);
     forget_clients(r);
     world_restart(&r->world);
     model_restart(&r->model, r->world.stores[0], false);
+    r->model.ending = false;
 }
 
 /* ---- when nothing moves any more ---- */
@@ -231,14 +273,16 @@ static void act(struct run *r)
         world_sync_shard(&r->world, (unsigned)run_random(r, r->world.cluster.count));
     else if (what < 980)
         pass(r, (int64_t)run_random(r, 200));
-    else if (what < 986)
+    else if (what < 986 && !r->crash_at)
         settle(r);
     else if (what < 990)
         pass(r, (int64_t)run_random(r, 200000));
     else if (what < 993)
         jump(r);
-    else if (what < 998)
+    else if (what < 997 || r->crash_at)
         crash(r);
+    else if (what < 998)
+        fail_disk(r);
     else
         restart(r);
 }
@@ -260,7 +304,8 @@ static void start(struct run *r, uint64_t seed, enum fault fault)
                                     .chunks = !run_chance(r, 4),
                                     .async_loads = run_chance(r, 2),
                                     .fault = fault,
-                                    .arena_size = 48 << 20,
+                                    /* Just enough, or enough for several operations a turn. */
+                                    .arena_size = (size_t)(run_chance(r, 4) ? 43 : 48) << 20,
                                     .wall_ms = 1772619630500,
                                     .mono_ms = 1000,
                                     .on_append = model_append,
@@ -283,12 +328,16 @@ struct run_result run_play(uint64_t seed, enum fault fault)
     start(r, seed, fault);
     unsigned steps = 200 + (unsigned)run_random(r, 200);
     for (; report.step < steps; report.step++) {
+        if (r->crash_at == report.step && report.step)
+            crash(r);
         act(r);
         for (uint64_t n = run_random(r, 3); n; n--)
             world_step(&r->world);
         say_log(r);
         read_all(r);
     }
+    if (r->crash_at)
+        crash(r);
     settle(r);
     struct run_result result = {r->hash, r->model.changes};
     for (unsigned i = 0; i < DEVICES; i++)

@@ -58,6 +58,7 @@ struct run {
     uint64_t seed; /* of the clients */
     uint64_t hash; /* of all that happened */
     int64_t wall_max_ms;
+    unsigned crash_at; /* the step at which a hub whose disk has failed ends; 0: none has */
     struct rest rests[RESTS];
     struct device devices[DEVICES];
 };

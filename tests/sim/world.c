@@ -77,6 +77,7 @@ static struct wire *wire_of(struct link *l)
 static void arrive(struct wire *wire, struct span bytes)
 {
     buf_put(&wire->to_peer, bytes);
+    wire->drains = true;
     trace(wire->world, WORLD_TO_PEER, wire, bytes);
 }
 
@@ -233,6 +234,10 @@ static bool step_wire(struct wire *wire)
     if (wire->closing || (wire->gone && wire->to_hub.len == 0)) {
         close_wire(wire, CLOSED);
         return true;
+    }
+    if (wire->drains && !wire->deaf) {
+        wire->drains = false;
+        shard_events.on_drained(&wire->link);
     }
     if (wire->gone && !wire->reading) {
         close_wire(wire, CLOSED);

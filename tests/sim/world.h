@@ -46,6 +46,7 @@ struct wire {
     bool closed;     /* on_closed was called */
     enum status why; /* of the close, as the hub was told */
     bool deaf;       /* the client does not read: what is sent stays unsent */
+    bool drains;     /* it has read all, and the hub is to be told */
 };
 
 struct world_options {
