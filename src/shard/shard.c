@@ -522,6 +522,7 @@ struct shard *shard_create(unsigned index, const struct cluster *cluster, struct
     store->wake = on_wake;
     shard_now(s);
     totals_publish(s);
+    s->now_is_fresh = false; /* its first turn may come much later */
     return s;
 }
 
