@@ -139,6 +139,18 @@ TEST(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded)
     }
 }
 
+TEST(a_connection_is_not_as_old_as_the_shard)
+{
+    start(&(struct world_options){.seed = 1});
+    w.now.mono_ms += 200000; /* before the first turn */
+    struct wire *wire = wire_open(&w, LINK_HTTP, 0);
+    world_settle(&w);
+    world_pass(&w, 1000);
+    EXPECT(!wire->closed);
+    wire_drop(wire);
+    world_end(&w);
+}
+
 /* Ask, and let nothing become durable. */
 static struct wire *ask(const char *method, const char *path, const char *body)
 {
@@ -182,4 +194,5 @@ TEST_MAIN(RUN(a_hub_that_is_only_read_does_not_grow),
           RUN(a_replacement_that_leaves_desired_empty_is_pushed),
           RUN(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable),
           RUN(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled),
+          RUN(a_connection_is_not_as_old_as_the_shard),
           RUN(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded))
