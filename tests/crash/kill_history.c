@@ -84,10 +84,10 @@ static struct span after_value(struct span s)
                 i += s.data[i] == '\\';
         } else if (c == '{' || c == '[') {
             depth++;
-        } else if ((c == '}' || c == ']') && depth-- == 0) {
+        } else if (depth == 0 && (c == '}' || c == ']' || c == ',')) {
             return span_skip(s, i);
-        } else if (c == ',' && depth == 0) {
-            return span_skip(s, i);
+        } else if (c == '}' || c == ']') {
+            depth--;
         }
     }
     return span_skip(s, s.len);

@@ -96,7 +96,7 @@ static void run(struct hub *h, const char *const *settings)
     const char *const own[] = {h->program, "serve",  "--data",   h->data,  "--bind", h->bind,
                                "--mqtts",  ports[0], "--https",  ports[1], "--mqtt", ports[2],
                                "--http",   ports[3], "--shards", "2"};
-    const char *argv[3 * HUB_ARGS_MAX + COUNT(own)] = {0};
+    const char *argv[(size_t)3 * HUB_ARGS_MAX + COUNT(own)] = {0};
     size_t n = 0;
     for (size_t i = 0; h->trace && h->trace[i] && i < HUB_ARGS_MAX; i++)
         argv[n++] = h->trace[i];
@@ -113,7 +113,7 @@ int64_t hub_start(struct hub *h, const char *const *settings)
     run(h, settings);
     while (!answers(h)) {
         int code = hub_wait(h, 2);
-        if (code >= 0 || now_ns() - began > START_MS * 1000000LL) {
+        if (code >= 0 || now_ns() - began > START_MS * INT64_C(1000000)) {
             struct buf log = hub_file(h, "log");
             process_fail("the hub does not start (%d): %.*s", code, SPAN_ARG(buf_span(&log)));
         }

@@ -158,9 +158,9 @@ int main(int argc, char **argv)
     t.virtual_max = t.anonymous_max = 0;
     t.count = 0;
     for (enum way way = PLAIN; way < WAYS; way++)
-        for (uint8_t type = MQTT_CONNECT; type <= MQTT_DISCONNECT; type++)
+        for (unsigned type = MQTT_CONNECT; type <= MQTT_DISCONNECT; type++)
             for (int first = 0; first < 2; first++)
-                huge_packet(&t, way, type, first);
+                huge_packet(&t, way, (uint8_t)type, first);
     huge_frame(&t);
     huge_request(&t, "a body of 10 GB", "Content-Length: 10737418240\r\n\r\n", 413);
     huge_request(&t, "a body beyond 64 bits", "Content-Length: 99999999999999999999\r\n\r\n", 400);

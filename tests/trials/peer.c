@@ -329,6 +329,8 @@ void good_run(struct good *g, int64_t ms)
 double good_p99_ms(struct good *g)
 {
     double p99 = (double)percentile(g->took_ns, g->count, 99) / 1e6;
+    printf("       %zu good calls, the longest took %.2f ms\n", g->count,
+           (double)percentile(g->took_ns, g->count, 100) / 1e6);
     g->count = 0;
     return p99;
 }
