@@ -99,7 +99,6 @@ static enum status session_save(struct hub *h, struct live *who, const struct op
     bool drop = op->kind == OP_SESSION_DROP;
     bool same_model = !op->has_model_id || span_eq(op->model_id, e.model_id);
     bool same = drop ? !e.has_session : e.has_session && span_eq(op->body, e.session);
-    out->depends = hub_depends(h, who); /* an older connection may just have made it so */
     if (same && same_model)
         return OK;
     e.has_session = !drop;
