@@ -378,7 +378,7 @@ enum status doc_parse(struct span json, const struct doc_syntax *syntax, struct 
     if (!base)
         return TOO_LARGE;
     struct parser p = {.at = json.data,
-                       .end = json.data + json.len,
+                       .end = span_skip(json, json.len).data,
                        .out = base + NODE_HEAD,
                        .out_end = base + room,
                        .depth_max = syntax->nesting_max,
