@@ -2,7 +2,7 @@
  * killed, or asked to stop, at a random moment, again and again; afterwards every acknowledged
  * change is there with its version, none is there twice, no twin is torn.
  *
- *   kill_rounds TWINHUB kill|stop ROUNDS [SEED] [ADDRESS]
+ *   kill_rounds TWINHUB kill|stop ROUNDS [SEED]
  *
  * Exit 0: passed.
  */
@@ -100,7 +100,7 @@ static void tell(struct trial *t, bool stop)
 int main(int argc, char **argv)
 {
     if (argc < 4)
-        process_fail("usage: kill_rounds TWINHUB kill|stop ROUNDS [SEED] [ADDRESS]");
+        process_fail("usage: kill_rounds TWINHUB kill|stop ROUNDS [SEED]");
     bool stop = strcmp(argv[2], "stop") == 0;
     struct trial t = {.rounds = (unsigned)strtoul(argv[3], NULL, 10),
                       .seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)time(NULL)};
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     t.stop_ms = calloc(t.rounds, sizeof(*t.stop_ms));
     if (!t.restart_ms || !t.stop_ms)
         process_fail("no memory");
-    hub_create(&t.hub, argv[1], argc > 5 ? argv[5] : stop ? "127.0.0.62" : "127.0.0.61");
+    hub_create(&t.hub, argv[1]);
     load_init(&t.load, &t.hub, t.seed + 1);
     hub_start(&t.hub, NULL);
     load_create_twins(&t.load);

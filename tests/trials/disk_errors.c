@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     t.took_ms = calloc(t.rounds, sizeof(*t.took_ms));
     if (!t.took_ms)
         process_fail("no memory");
-    hub_create(&t.hub, argv[1], "127.0.0.63");
+    hub_create(&t.hub, argv[1]);
     load_init(&t.load, &t.hub, t.seed + 1);
     hub_start(&t.hub, NULL);
     load_create_twins(&t.load);

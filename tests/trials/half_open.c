@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     uint32_t count = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 200;
     struct hub hub;
     process_raise_files();
-    hub_create(&hub, argv[1], "127.0.0.65");
+    hub_create(&hub, argv[1]);
     hub_start(&hub, NULL);
     service_create_devices(&hub.service, "half", 0, count, "{}");
     struct devices *all = devices_create(&(struct devices_config){.to = hub_address(&hub, HUB_MQTT),

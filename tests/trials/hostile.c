@@ -160,7 +160,7 @@ int main(int argc, char **argv)
         .hub = &hub, .count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000, .seed = 21};
     int64_t length_ns = (argc > 3 ? strtoll(argv[3], NULL, 10) : 8) * 1000000000;
     process_raise_files();
-    hub_create(&hub, argv[1], "127.0.0.69");
+    hub_create(&hub, argv[1]);
     hub_start(&hub, NULL);
     hub_create_identity(&hub, "hostile7", NULL);
     hub_create_identity(&hub, "hostile8", NULL);

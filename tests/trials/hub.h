@@ -1,17 +1,17 @@
 /* hub.h — a hub of one's own for a trial: its folder, its process, its service.
  *
- * The folder is a fresh one under TMPDIR and goes with hub_destroy. Each trial binds its own
- * loopback address, so that trials may run beside each other.
+ * The folder is a fresh one under TMPDIR and goes with hub_destroy. Each hub binds a loopback
+ * address of its own, so that trials may run beside each other.
  *
  *   struct hub hub;
- *   hub_create(&hub, argv[1], "127.0.0.63");
+ *   hub_create(&hub, argv[1]);
  *   hub_start(&hub, NULL);
  *   …
  *   CHECK(hub_end(&hub, SIGTERM) == 0);
  *   hub_destroy(&hub);
  *
  * Units    times in ms unless a name says _ns
- * Memory   `program` and `bind` are borrowed
+ * Memory   `program` is borrowed
  * Threads  one
  * Errors   a hub that does not start ends the process with one line
  */
@@ -28,7 +28,8 @@ enum { HUB_MQTTS = 18883, HUB_HTTPS = 18443, HUB_MQTT = 11883, HUB_HTTP = 18080 
 enum { HUB_ARGS_MAX = 16 };
 
 struct hub {
-    const char *program, *bind;
+    const char *program;
+    char bind[16];            /* the address */
     char root[64];            /* the trial's folder */
     char data[96], log[96];   /* the hub's data directory and its output */
     const char *log_to;       /* instead of `log`; NULL: there */
@@ -37,7 +38,7 @@ struct hub {
     struct service service;   /* opened by hub_start */
 };
 
-void hub_create(struct hub *h, const char *program, const char *bind);
+void hub_create(struct hub *h, const char *program);
 void hub_destroy(struct hub *h); /* kills what still runs */
 
 /* Start with further settings (NULL-ended, or NULL) and wait until it says it is ready. Comes back

@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         process_fail("usage: huge TWINHUB");
     static struct trial t;
-    hub_create(&t.hub, argv[1], "127.0.0.67");
+    hub_create(&t.hub, argv[1]);
     hub_start(&t.hub, NULL);
     hub_create_identity(&t.hub, "huge", NULL);
     for (enum way way = PLAIN; way < WAYS; way++) /* what each costs for the first time */

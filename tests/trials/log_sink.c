@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     struct hub hub;
     unsigned failed[2];
     char fifo[96];
-    hub_create(&hub, argv[1], "127.0.0.64");
+    hub_create(&hub, argv[1]);
     hub_start(&hub, settings);
     double in_file = measure(&hub, &failed[0]);
     hub_end(&hub, SIGTERM);

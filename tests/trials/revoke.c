@@ -17,9 +17,10 @@
 enum {
     P99_MS = 5000,
     MAX_MS = 10000,
-    WATCH_MS = 12000,
-    SAY_MS = 100, /* between two patches of a device */
-    EXPIRE_S = 4, /* from the login on */
+    WATCH_MS = 12000,     /* after the last event */
+    SAY_MS = 100,         /* between two patches of a device */
+    EXPIRE_S = 4,         /* after the last login, or later */
+    LOGINS_A_SECOND = 50, /* at the least */
 };
 
 enum event { EXPIRED, ROTATED, DISABLED, DELETED, KEPT, EVENTS };
@@ -30,7 +31,10 @@ struct target {
     struct peer peer;
     enum event event;
     char id[32];
-    int64_t event_ns, ended_ns, acked_ns, said_ns;
+    int64_t event_ns, ended_ns, said_ns;
+    unsigned said;   /* patches */
+    unsigned barred; /* the first one that may not be acknowledged; 0: not yet */
+    unsigned wrongly_acked;
 };
 
 static int64_t wall_ns(void)
@@ -80,15 +84,12 @@ static void put_device(struct target *t, struct hub *h, const uint8_t first[2], 
     buf_fini(&body);
 }
 
-static void begin(struct target *t, struct hub *h)
+/* `expiry_s` is for those whose token shall expire. It stays good for new connections for five
+ * minutes more, since clocks differ; the connection that is there ends. */
+static void begin(struct target *t, struct hub *h, int64_t expiry_s)
 {
     uint8_t key[32];
     device_key(t->id, key);
-    put_device(t, h, (const uint8_t[]){0, 'B'}, true);
-    t->event_ns = now_ns();
-    /* A token is good for five minutes after its end, since clocks differ; the connection is not.
-     */
-    int64_t expiry_s = time(NULL) + EXPIRE_S;
     if (t->event == KEPT)
         key[0] = 'B';
     struct login_as who = {.device = t->id,
@@ -120,6 +121,7 @@ static void happen(struct target *t, struct hub *h)
         break;
     }
     t->event_ns = now_ns();
+    t->barred = t->said + 1; /* the answer was: it is so from now on */
 }
 
 static bool all_closed(const struct target *all, size_t count)
@@ -130,41 +132,46 @@ static bool all_closed(const struct target *all, size_t count)
     return true;
 }
 
-/* Send a patch when it is time, take what came. */
+/* Send a patch when it is time, take what came. Each patch's rid is its number. */
 static void talk(struct target *t)
 {
-    static const struct span answer = SPAN_INIT("$iothub/twin/res/204/");
+    static const struct span answer = SPAN_INIT("$iothub/twin/res/204/?$rid=");
     struct mqtt_packet packet;
-    struct mqtt_publish m = {.topic = SPAN("$iothub/twin/PATCH/properties/reported/?$rid=1"),
-                             .payload = SPAN("{\"a\":1}")};
     if (t->ended_ns)
         return;
-    if (now_ns() - t->said_ns > SAY_MS * 1000000LL) {
+    if (t->event == EXPIRED && !t->barred && now_ns() > t->event_ns + P99_MS * INT64_C(1000000))
+        t->barred = t->said + 1;
+    if (now_ns() - t->said_ns > SAY_MS * INT64_C(1000000)) {
         struct buf out = {0};
-        mqtt_publish_encode(&out, &m);
+        char topic[80];
+        snprintf(topic, sizeof(topic), "$iothub/twin/PATCH/properties/reported/?$rid=%u",
+                 ++t->said);
+        mqtt_publish_encode(
+            &out, &(struct mqtt_publish){.topic = span_text(topic), .payload = SPAN("{\"a\":1}")});
         peer_try_send(&t->peer, buf_span(&out));
         buf_fini(&out);
         t->said_ns = now_ns();
     }
-    while (peer_packet(&t->peer, &packet, -1))
+    peer_drain(&t->peer);
+    for (struct mqtt_publish m; peer_packet(&t->peer, &packet, -1);)
         if (packet.type == MQTT_PUBLISH && mqtt_publish_decode(&packet, &m) == OK &&
-            span_starts(m.topic, answer))
-            t->acked_ns = now_ns();
-    peer_receive(&t->peer, 0);
+            span_starts(m.topic, answer) && t->event != KEPT && t->barred)
+            t->wrongly_acked +=
+                strtoul((const char *)m.topic.data + answer.len, NULL, 10) >= t->barred;
     if (t->peer.ended)
         t->ended_ns = now_ns();
 }
 
 static void judge(struct target *all, size_t count, enum event event)
 {
-    static int64_t took_ms[10000], acked_ms[10000];
-    size_t n = 0, left = 0;
+    static int64_t took_ms[10000];
+    size_t n = 0, left = 0, wrong = 0;
     char claim[80];
     for (size_t i = 0; i < count; i++) {
         if (all[i].event != event)
             continue;
         left += all[i].ended_ns == 0;
-        acked_ms[n] = (all[i].acked_ns - all[i].event_ns) / 1000000;
+        wrong += all[i].wrongly_acked;
         took_ms[n++] = all[i].ended_ns ? (all[i].ended_ns - all[i].event_ns) / 1000000 : INT32_MAX;
     }
     if (event == KEPT) {
@@ -175,8 +182,8 @@ static void judge(struct target *all, size_t count, enum event event)
     verdict(claim, (double)percentile(took_ms, n, 99), "ms", P99_MS);
     snprintf(claim, sizeof(claim), "%s: closed after, max", events[event]);
     verdict(claim, (double)percentile(took_ms, n, 100), "ms", MAX_MS);
-    snprintf(claim, sizeof(claim), "%s: the last acknowledgement after, max", events[event]);
-    verdict(claim, (double)percentile(acked_ms, n, 100), "ms", event == EXPIRED ? P99_MS : 100);
+    snprintf(claim, sizeof(claim), "%s: acknowledgements after", events[event]);
+    verdict(claim, (double)wrong, "", 0);
 }
 
 int main(int argc, char **argv)
@@ -190,21 +197,29 @@ int main(int argc, char **argv)
     if (!all)
         process_fail("no memory");
     process_raise_files();
-    hub_create(&hub, argv[1], "127.0.0.70");
+    hub_create(&hub, argv[1]);
     hub_start(&hub, settings);
     for (size_t i = 0; i < count; i++) {
         all[i].event = (enum event)(i % EVENTS);
         device_id("rev", (uint32_t)i, all[i].id);
-        begin(&all[i], &hub);
+        put_device(&all[i], &hub, (const uint8_t[]){0, 'B'}, true);
+        all[i].event_ns = now_ns(); /* it is there now */
     }
-    int64_t began = now_ns();
-    for (size_t next = 0;
-         now_ns() - began < WATCH_MS * 1000000LL && (next < count || !all_closed(all, count));) {
-        if (next < count)
+    int64_t expiry_s = time(NULL) + EXPIRE_S + (int64_t)count / LOGINS_A_SECOND;
+    for (size_t i = 0; i < count; i++)
+        begin(&all[i], &hub, expiry_s);
+    for (size_t next = 0; next < count;) {
+        for (int step = 0; step < 10 && next < count; step++)
             happen(&all[next++], &hub);
         for (size_t i = 0; i < count; i++)
             talk(&all[i]);
-        sleep_ms(next < count ? 0 : 2);
+    }
+    for (int64_t last_ns = now_ns(); now_ns() - last_ns < WATCH_MS * INT64_C(1000000);) {
+        for (size_t i = 0; i < count; i++)
+            talk(&all[i]);
+        if (all_closed(all, count))
+            break;
+        sleep_ms(2);
     }
     for (enum event event = EXPIRED; event < EVENTS; event++)
         judge(all, count, event);

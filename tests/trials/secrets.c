@@ -291,7 +291,7 @@ int main(int argc, char **argv)
     add_key(device_keys[1]);
     const char *const settings[] = {"--log-level", "debug",          "--log-json",
                                     "--owner-key", (char *)key.data, NULL};
-    hub_create(&hub, program, "127.0.0.71");
+    hub_create(&hub, program);
     hub_start(&hub, settings);
     say_all(&hub);
     if (service_call(&hub.service, "GET", "/metrics", (struct span){0}, &body) == 200)

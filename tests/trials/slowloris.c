@@ -137,7 +137,7 @@ int main(int argc, char **argv)
     if (!all)
         process_fail("no memory");
     process_raise_files();
-    hub_create(&hub, argv[1], "127.0.0.66");
+    hub_create(&hub, argv[1]);
     hub_start(&hub, NULL);
     good_init(&good, &hub);
     good_run(&good, 1000);

@@ -4,7 +4,7 @@
 #
 #   tls_policy.sh TWINHUB
 set -u
-hub=$1 bind=127.0.0.73 failed=0
+hub=$1 bind=127.$((64 + $$ / 256 % 128)).$(($$ % 256)).61 failed=0
 work=$(mktemp -d)
 "$hub" serve --data "$work/data" --bind $bind --mqtts 18883 --https 18443 > "$work/log" 2>&1 &
 pid=$!

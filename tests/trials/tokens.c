@@ -205,7 +205,7 @@ int main(int argc, char **argv)
                                     "--host",      "Hub-2.local", NULL};
     char command[1024], *line = NULL, *fields[8];
     size_t room = 0;
-    hub_create(&t.hub, argv[1], "127.0.0.72");
+    hub_create(&t.hub, argv[1]);
     hub_start(&t.hub, settings);
     snprintf(command, sizeof(command), "%s %s %s %s %s", argv[2], argv[3], owner_key,
              argc > 4 ? argv[4] : "600", argc > 5 ? argv[5] : "28");
