@@ -137,7 +137,7 @@ static bool shows_twin(struct span body, const struct moment *at, unsigned slot)
                at->at[SLOT_DEVICE]->e.disabled ? "disabled" : "enabled");
     if (!shows(body, &b))
         return false;
-    buf_printf(&b, ",\"version\":%lld", (long long)(s->e.twin_etag + s->e.reported_version));
+    buf_printf(&b, ",\"version\":%lld", (long long)s->e.twin_etag + s->e.reported_version);
     if (s->tags->first) {
         buf_text(&b, ",\"tags\":");
         naive_print(&b, s->tags);

@@ -125,7 +125,7 @@ static void explain_twin(struct model *m, struct family *f, size_t moment, int64
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
     const struct snap *before = prev->at[now->slot];
-    struct snap *after = (struct snap *)(uintptr_t)now->at[now->slot];
+    struct snap *after = now->at[now->slot];
     PROMISE(before && after, "a twin was written that does not exist");
     PROMISE(same_identity(before, after) && same_session(before, after),
             "a twin write changed the identity");
@@ -195,7 +195,7 @@ static void explain_system(struct family *f, size_t moment)
 static void explain_create(struct model *m, struct family *f, size_t moment, int64_t time_ms)
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
-    struct snap *after = (struct snap *)(uintptr_t)now->at[now->slot];
+    struct snap *after = now->at[now->slot];
     PROMISE(after && !prev->at[now->slot], "what exists was created");
     PROMISE(after->e.twin_etag == 1 && after->e.desired_version == 1 &&
                 after->e.reported_version == 1,
@@ -223,11 +223,11 @@ static void explain_create(struct model *m, struct family *f, size_t moment, int
             struct doc_write w = {
                 .section = DOC_TAGS, .limits = &doc_limits_azure, .now_ms = time_ms};
             if (a->tags)
-                (void)naive_replace((struct naive *)(uintptr_t)after->tags, a->tags, &w);
+                (void)naive_replace(after->tags, a->tags, &w);
             w.section = DOC_DESIRED;
             w.version = 1;
             if (a->desired)
-                (void)naive_replace((struct naive *)(uintptr_t)after->desired, a->desired, &w);
+                (void)naive_replace(after->desired, a->desired, &w);
         }
         check_sections(after);
         claim(f, a, moment);
@@ -240,7 +240,7 @@ static void explain_identity(struct model *m, struct family *f, size_t moment, i
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
     const struct snap *before = prev->at[now->slot];
-    struct snap *after = (struct snap *)(uintptr_t)now->at[now->slot];
+    struct snap *after = now->at[now->slot];
     PROMISE(before && after, "an identity was written that does not exist");
     PROMISE(same_sections(before, after) && same_session(before, after),
             "an identity write changed the twin");
@@ -314,7 +314,7 @@ static void explain_session(struct model *m, struct family *f, size_t moment)
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
     const struct snap *before = prev->at[now->slot];
-    struct snap *after = (struct snap *)(uintptr_t)now->at[now->slot];
+    struct snap *after = now->at[now->slot];
     PROMISE(before && after, "a session of nobody was written");
     PROMISE(same_sections(before, after) && same_identity(before, after),
             "a session changed the rest");
@@ -350,7 +350,7 @@ void model_explain(struct model *m, struct family *f, size_t moment, const struc
         break;
     case CHANGE_ACTIVITY:
         PROMISE(before && now->at[now->slot], "activity of nobody");
-        inherit((struct snap *)(uintptr_t)now->at[now->slot], before);
+        inherit(now->at[now->slot], before);
         PROMISE(same_sections(before, now->at[now->slot]) &&
                     same_identity(before, now->at[now->slot]) &&
                     same_session(before, now->at[now->slot]),

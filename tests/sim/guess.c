@@ -48,23 +48,22 @@ static bool identity_matches(const struct ask *a, const struct snap *s)
 
 /* ---- twins ---- */
 
-static const struct naive *copy_root(const struct naive *n)
-{
-    struct naive *copy = naive_empty(0);
-    *copy = *n;
-    return copy;
-}
+/* What a write made of one section. */
+struct written {
+    struct naive *section;
+    bool changed;
+    const struct naive *delta;
+};
 
-/* One section; naive_patch and naive_replace leave what is below the old root alone. */
+/* naive_patch and naive_replace leave what is below the old root alone: a copy of it will do. */
 static enum status write_section(const struct naive *old, const struct naive *value, bool replace,
-                                 const struct doc_write *w, const struct naive **out, bool *changed,
-                                 const struct naive **delta)
+                                 const struct doc_write *w, struct written *out)
 {
-    struct naive *section = (struct naive *)(uintptr_t)copy_root(old);
-    struct naive_result r = (replace ? naive_replace : naive_patch)(section, value, w);
-    *out = section;
-    *changed = r.changed;
-    *delta = r.changed ? r.delta : NULL;
+    out->section = naive_empty(0);
+    *out->section = *old;
+    struct naive_result r = (replace ? naive_replace : naive_patch)(out->section, value, w);
+    out->changed = r.changed;
+    out->delta = r.changed ? r.delta : NULL;
     return r.status;
 }
 
@@ -72,30 +71,29 @@ static enum status write_section(const struct naive *old, const struct naive *va
 static enum status guess_twin(const struct ask *a, const struct snap *s, bool replace, bool whole,
                               int64_t time_ms, struct guess *out)
 {
-    const struct naive *nothing = naive_empty(0), *ignored;
+    const struct naive *nothing = naive_empty(0);
     const struct naive *tags = a->tags ? a->tags : whole ? nothing : NULL;
     const struct naive *desired = a->desired ? a->desired : whole ? nothing : NULL;
-    bool tags_changed = false, desired_changed = false;
+    struct written t = {.section = s->tags}, d = {.section = s->desired};
     struct doc_write w = {.section = DOC_TAGS,
                           .limits = &doc_limits_azure,
-                          .now_ms = time_ms > s->e.stamp_ms ? time_ms : s->e.stamp_ms,
-                          .version = 0};
-    out->tags = s->tags;
-    out->desired = s->desired;
+                          .now_ms = time_ms > s->e.stamp_ms ? time_ms : s->e.stamp_ms};
     enum status tags_st = OK, desired_st = OK;
     if (tags)
-        tags_st = write_section(s->tags, tags, replace, &w, &out->tags, &tags_changed, &ignored);
+        tags_st = write_section(s->tags, tags, replace, &w, &t);
     w.section = DOC_DESIRED;
     w.version = s->e.desired_version + 1;
     if (desired)
-        desired_st = write_section(s->desired, desired, replace, &w, &out->desired,
-                                   &desired_changed, &out->delta);
+        desired_st = write_section(s->desired, desired, replace, &w, &d);
     if (tags_st == BAD_ARGUMENT || desired_st == BAD_ARGUMENT)
         return BAD_ARGUMENT;
     if (tags_st != OK || desired_st != OK)
         return tags_st != OK ? tags_st : desired_st;
-    out->desired_counts = desired && (replace || desired_changed);
-    out->writes = out->desired_counts || (tags && (replace || tags_changed));
+    out->tags = t.section;
+    out->desired = d.section;
+    out->delta = d.delta;
+    out->desired_counts = desired && (replace || d.changed);
+    out->writes = out->desired_counts || (tags && (replace || t.changed));
     return OK;
 }
 
@@ -125,8 +123,11 @@ static enum status guess_report(const struct ask *a, const struct moment *at, in
                           .limits = &doc_limits_azure,
                           .now_ms = time_ms > s->e.stamp_ms ? time_ms : s->e.stamp_ms,
                           .version = s->e.reported_version + 1};
-    const struct naive *delta;
-    return write_section(s->reported, a->patch, false, &w, &out->reported, &out->writes, &delta);
+    struct written r;
+    TRY(write_section(s->reported, a->patch, false, &w, &r));
+    out->reported = r.section;
+    out->writes = r.changed;
+    return OK;
 }
 
 /* ---- identities ---- */

@@ -95,15 +95,11 @@ static void put_change(struct run *r, struct buf *b, uint64_t mark, bool nulls)
 
 void json_put_object(struct run *r, struct buf *b, enum json_kind kind, uint64_t mark, bool nulls)
 {
-    static const char *const bad_values[] = {"{\"a.b\":1}",
-                                             "{\"$x\":1}",
-                                             "{\"a\":[null]}",
-                                             "[]",
-                                             "1",
-                                             "{\"a\":1,\"b c\":2}",
-                                             "{\"a\":9007199254740993}",
-                                             "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
-                                             "\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}"};
+#define SIX(text) "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":" text "}}}}}}"
+    static const char *const bad_values[] = {
+        "{\"a.b\":1}", "{\"$x\":1}",          "{\"a\":[null]}", "[]",
+        "1",           "{\"a\":1,\"b c\":2}", SIX(SIX("1")),    "{\"a\":9007199254740993}"};
+#undef SIX
     static const char *const bad_texts[] = {"", "{", "{\"a\":}", "{\"a\":1}x", "nul", "{\"a\":1,}"};
     static const char *const nothings[] = {"{}", "{\"ghost\":null}",
                                            "{\"ghost\":null,\"$version\":3}"};

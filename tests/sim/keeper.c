@@ -230,10 +230,8 @@ struct store *keeper_create(struct store *inner, const struct keeper_options *op
 void keeper_destroy(struct store *s)
 {
     struct keeper *k = keeper_of(s);
-    LIST_EACH_SAFE(at, &k->reads)
-    {
+    for (struct list *at; (at = list_take_first(&k->reads));)
         free(CONTAINER_OF(at, struct read, link));
-    }
     free(k);
 }
 

@@ -43,10 +43,8 @@ void model_fini(struct model *m)
         record_unref(s->record);
         free(s);
     }
-    LIST_EACH_SAFE(at, &m->asks)
-    {
+    for (struct list *at; (at = list_take_first(&m->asks));)
         ask_destroy(CONTAINER_OF(at, struct ask, all));
-    }
     for (unsigned i = 0; i < FAMILIES; i++)
         free(m->families[i].moments);
     arena_fini(&m->arena);

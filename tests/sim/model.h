@@ -26,11 +26,11 @@ struct snap {
     struct list all;
     struct record *record;
     struct entity e;
-    const struct naive *tags, *desired, *reported;
+    struct naive *tags, *desired, *reported;
 };
 
 struct moment {
-    const struct snap *at[SLOTS]; /* NULL: does not exist */
+    struct snap *at[SLOTS]; /* NULL: does not exist; shared, constant once explained */
     enum change_kind kind;
     unsigned slot; /* who changed */
     uint64_t seq;
@@ -92,8 +92,8 @@ void model_quiet(struct model *m);
 
 struct guess {
     bool writes;
-    bool desired_counts;                           /* $version of desired moves */
-    const struct naive *tags, *desired, *reported; /* after it */
+    bool desired_counts;                     /* $version of desired moves */
+    struct naive *tags, *desired, *reported; /* after it; NULL: not touched */
     const struct naive *delta;
 };
 enum status model_guess(const struct ask *a, const struct moment *at, int64_t time_ms,

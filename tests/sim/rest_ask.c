@@ -297,8 +297,26 @@ static void send_garbage(struct run *r, struct rest *c)
     list_append(&c->line, &a->line);
 }
 
+static void ask_delete(struct run *r, struct rest *c, struct ask *a)
+{
+    if (!run_chance(r, 16))
+        choose_match(r, a, false);
+    ask_bare(r, c, a, "DELETE", "devices");
+}
+
+static void ask_modules(struct run *r, struct rest *c, struct ask *a)
+{
+    char path[96];
+    struct buf none = {0};
+    snprintf(path, sizeof(path), "/devices/%s/modules", a->family->id);
+    if (run_chance(r, 4))
+        choose_own_key(r, a);
+    rest_write(r, c, a, "GET", path, &none);
+}
+
 void rest_ask(struct run *r, struct rest *c)
 {
+    struct model *m = &r->model;
     struct family *f = any_family(r);
     unsigned slot = run_chance(r, 2) ? SLOT_DEVICE : (unsigned)run_random(r, SLOT_AGENT);
     if (run_chance(r, 24))
@@ -306,37 +324,27 @@ void rest_ask(struct run *r, struct rest *c)
     bool exists = family_last(f)->at[SLOT_DEVICE] && family_last(f)->at[slot];
     unsigned what = (unsigned)run_random(r, 100);
     if (!exists && slot < SLOT_AGENT && what < 60)
-        ask_put(r, c, ask_create(&r->model, ASK_PUT, f, slot));
-    else if (what < 35)
-        ask_twin(r, c, ask_create(&r->model, ASK_TWIN_PATCH, f, slot));
+        what = 60; /* mostly what is not there is created */
+    if (what < 35)
+        ask_twin(r, c, ask_create(m, ASK_TWIN_PATCH, f, slot));
     else if (what < 43)
-        ask_twin(r, c, ask_create(&r->model, ASK_TWIN_PUT, f, slot));
+        ask_twin(r, c, ask_create(m, ASK_TWIN_PUT, f, slot));
     else if (what < 53)
-        ask_bare(r, c, ask_create(&r->model, ASK_TWIN_GET, f, slot), "GET", "twins");
+        ask_bare(r, c, ask_create(m, ASK_TWIN_GET, f, slot), "GET", "twins");
     else if (what < 60)
-        ask_bare(r, c, ask_create(&r->model, ASK_GET, f, slot), "GET", "devices");
+        ask_bare(r, c, ask_create(m, ASK_GET, f, slot), "GET", "devices");
     else if (what < 72)
-        ask_put(r, c, ask_create(&r->model, ASK_PUT, f, slot));
-    else if (what < 78) {
-        struct ask *a = ask_create(&r->model, ASK_DELETE, f, slot);
-        if (!run_chance(r, 16))
-            choose_match(r, a, false);
-        ask_bare(r, c, a, "DELETE", "devices");
-    } else if (what < 82) {
-        char path[96];
-        struct buf none = {0};
-        struct ask *a = ask_create(&r->model, ASK_MODULES, f, SLOT_DEVICE);
-        snprintf(path, sizeof(path), "/devices/%s/modules", f->id);
-        if (run_chance(r, 4))
-            choose_own_key(r, a);
-        rest_write(r, c, a, "GET", path, &none);
-    } else if (what < 92) {
+        ask_put(r, c, ask_create(m, ASK_PUT, f, slot));
+    else if (what < 78)
+        ask_delete(r, c, ask_create(m, ASK_DELETE, f, slot));
+    else if (what < 82)
+        ask_modules(r, c, ask_create(m, ASK_MODULES, f, SLOT_DEVICE));
+    else if (what < 92)
         ask_bulk(r, c);
-    } else if (what < 96) {
+    else if (what < 96)
         ask_list(r, c);
-    } else if (what < 99) {
+    else if (what < 99)
         ask_refused(r, c);
-    } else {
+    else
         send_garbage(r, c);
-    }
 }

@@ -103,13 +103,14 @@ void rest_write(struct run *r, struct rest *c, struct ask *a, const char *method
                 const struct buf *body);
 void rest_ask(struct run *r, struct rest *c);
 
-/* ---- device.c ---- */
+/* ---- device.c, device_hear.c ---- */
 
 void device_open(struct run *r, struct device *d);
 void device_act(struct run *r, struct device *d);
 void device_flush(struct run *r, struct device *d, bool all);
 bool device_read(struct run *r, struct device *d);
 void device_fini(struct device *d);
+const char *device_name(const struct device *d); /* good until the next call */
 /* Nothing is under way: is all as it should be? */
 void device_check(const struct run *r, const struct device *d);
 
