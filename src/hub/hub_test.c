@@ -205,7 +205,7 @@ static enum status save(enum op_kind kind, const char *session, const char *mode
     return fixture_apply(&f, &op);
 }
 
-static const struct {
+static const struct { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *name;
     enum op_kind kind;
     const char *session, *model; /* model NULL: not told */

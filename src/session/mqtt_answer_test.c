@@ -107,7 +107,7 @@ TEST(other_versions_are_refused_each_in_its_form)
 
 /* ---- accepted ---- */
 
-static const struct {
+static const struct { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *name;
     bool clean, has_session;
     const char *filter;             /* of the stored session; "damaged": bytes that are none */
@@ -204,7 +204,7 @@ TEST(a_refusal_by_the_caller_is_a_connack_and_the_end)
     "{\"errorCode\":" code ",\"trackingId\":\"" TRACKING "\",\"message\":\"" text \
     "\",\"timestampUtc\":\"" STAMP "\"}"
 
-static const struct {
+static const struct { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *name;
     uint8_t type;
     enum mqtt_act act;

@@ -201,7 +201,8 @@ static struct span long_filter(size_t len)
 {
     static char text[MQTT_FILTER_MAX + 2] = "$iothub/methods/POST/";
     memset(text + 21, 'a', len - 23);
-    memcpy(text + len - 2, "/#", 2);
+    text[len - 2] = '/';
+    text[len - 1] = '#';
     return span_of(text, len);
 }
 

@@ -274,9 +274,9 @@ TEST(no_session_makes_a_record_too_large_to_delete)
     client_open(&b, &p, 0, LINK_MQTT);
     put_connect(&b, &bytes, "d", false, false);
     client_say(&p, buf_span(&bytes));
-    for (uint16_t id = 1; id <= 2 * SUBSCRIPTIONS_MAX; id++) {
+    for (unsigned id = 1; id <= 2 * SUBSCRIPTIONS_MAX; id++) {
         buf_clear(&bytes);
-        put_subscribe(&bytes, id, id % 2 ? 60000 : MQTT_FILTER_MAX);
+        put_subscribe(&bytes, (uint16_t)id, id % 2 ? 60000 : MQTT_FILTER_MAX);
         client_say(&p, buf_span(&bytes));
         bench_settle(&b);
     }
