@@ -25,9 +25,20 @@ static bool same_device(const struct snap *x, const struct snap *y)
     return x->e.generation == y->e.generation && x->e.disabled == y->e.disabled;
 }
 
+/* What SUBACK and UNSUBACK tell. */
+static bool same_session(const struct snap *x, const struct snap *y)
+{
+    if (!x || !y)
+        return x == y;
+    return x->e.generation == y->e.generation && x->e.has_session == y->e.has_session &&
+           span_eq(x->e.session, y->e.session);
+}
+
 /* Does an answer to this tell the same at both moments? */
 static bool tells_the_same(const struct ask *a, const struct moment *x, const struct moment *y)
 {
+    if (a->kind == ASK_SUBSCRIBE || a->kind == ASK_UNSUBSCRIBE)
+        return same_session(x->at[a->slot], y->at[a->slot]);
     bool all = a->kind == ASK_MODULES;
     for (unsigned slot = 0; slot < SLOTS; slot++)
         if ((all || slot == a->slot) && x->at[slot] != y->at[slot])
