@@ -122,10 +122,7 @@ static enum status activity_save(struct hub *h, struct live *who, const struct t
     if (who->last_activity_ms <= e.last_activity_ms &&
         who->connection_updated_ms <= e.connection_updated_ms)
         return OK;
-    if (who->last_activity_ms > e.last_activity_ms)
-        e.last_activity_ms = who->last_activity_ms;
-    if (who->connection_updated_ms > e.connection_updated_ms)
-        e.connection_updated_ms = who->connection_updated_ms;
+    /* hub_write takes what memory knows */
     struct change change = {.kind = CHANGE_ACTIVITY};
     hub_write(h, who, &e, &change, turn, out);
     return OK;

@@ -244,6 +244,22 @@ TEST(the_modules_of_a_device_are_known_until_one_is_dropped)
     EXPECT_SPAN(device, SPAN("d"));
 }
 
+TEST(only_a_device_that_is_made_has_modules_known_from_the_start)
+{
+    static const struct step patch = {"patch", OP_TWIN_PATCH, "d", .body = "{\"tags\":{\"a\":1}}"};
+    fixture_put(&f, "d", NULL, NULL, "{}");
+    EXPECT(fixture_find(&f, "d", NULL)->children_known);
+    struct record *r = record_of("d", NULL);
+    forget_all();
+    struct live *d = admit("d", NULL, r);
+    fixture_step(&f, &patch);
+    EXPECT(!d->children_known);
+    fixture_put(&f, "e", NULL, NULL, "{}");
+    fixture_put(&f, "e", "m", NULL, "{}");
+    EXPECT(!fixture_find(&f, "e", "m")->children_known); /* a module has none */
+    record_unref(r);
+}
+
 TEST(modules_outlive_their_device_in_memory_and_find_it_again)
 {
     fixture_put(&f, "d", NULL, NULL, "{}");
@@ -375,6 +391,7 @@ TEST_MAIN(CASE(an_entry_is_what_was_loaded_and_stays_as_it_is),
           CASE(what_is_not_durable_stays_and_goes_in_the_order_of_batches),
           CASE(what_was_written_and_is_pinned_when_durable_stays_until_unpinned),
           CASE(the_modules_of_a_device_are_known_until_one_is_dropped),
+          CASE(only_a_device_that_is_made_has_modules_known_from_the_start),
           CASE(modules_outlive_their_device_in_memory_and_find_it_again),
           CASE(a_module_that_is_deleted_is_a_child_no_more), CASE(partitions_count_what_exists),
           CASE(generations_rise_whatever_the_clock_does),
