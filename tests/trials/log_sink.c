@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 300,
-    REFUSED = 40,         /* requests a round that each write a line */
+    ROUNDS = 120,
+    REFUSED = 100,        /* requests a round that each write a line */
     LINES_MISSING = 1000, /* the pipe and the ring hold some 6,000 of 12,000 */
     MARGIN_MS = 10,       /* above three times the other figure */
     QUIET_MS = 500,       /* without a line: the log has said all */
