@@ -3,8 +3,8 @@
 /* clang-format off */
 static const struct route routes[ROUTE_COUNT] = {
 #define ROUTE(name, door, method, path, right, other_right, by, api_version, body_max) \
-    [ROUTE_##name] = {ROUTE_##name, #name, DOOR_##door, method, path, \
-                      {right, other_right}, by, api_version, body_max},
+    [ROUTE_##name] = {#name, method, path, ROUTE_##name, DOOR_##door, body_max, by, api_version, \
+                      {right, other_right}},
 #include "auth/route.def"
 #undef ROUTE
 };

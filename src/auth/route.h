@@ -32,15 +32,15 @@ enum route_door { DOOR_HTTP, DOOR_MQTT };
 #define BY_ANYONE 8u /* whoever asks, without a credential */
 
 struct route {
-    enum route_id id;
-    const char *name; /* "DEVICE_GET" */
-    enum route_door door;
+    const char *name;   /* "DEVICE_GET" */
     const char *method; /* HTTP: "GET"; MQTT: CONNECT, PUBLISH, SUBSCRIBE */
     const char *path;   /* "/devices/{d}/modules/{m}"; MQTT: the beginning of the topic or filter */
-    uint8_t rights[2];  /* a policy with all of one of these may call; 0: none */
-    uint8_t by;         /* BY_ bits */
-    bool api_version;   /* 400 without one (service-rest 1.1) */
+    enum route_id id;
+    enum route_door door;
     uint32_t body_max;
+    uint8_t by;        /* BY_ bits */
+    bool api_version;  /* 400 without one (service-rest 1.1) */
+    uint8_t rights[2]; /* a policy with all of one of these may call; 0: none */
 };
 
 size_t route_count(void);
