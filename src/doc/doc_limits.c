@@ -209,7 +209,7 @@ static size_t int_text_len(int64_t value)
 
 static void measure(struct doc_node n, struct doc_sizes *sizes)
 {
-    size_t ignored;
+    size_t ignored = 0;
     switch (doc_type(n)) {
     case DOC_NULL:
         sizes->text += 4;
