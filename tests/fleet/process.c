@@ -74,6 +74,8 @@ pid_t process_start(const char *const argv[], const char *log)
     if (pid > 0)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_DFL); /* a shell's background job ignores these, and so would the program */
+    signal(SIGQUIT, SIG_DFL);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (getppid() != parent || out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(127);
