@@ -15,6 +15,7 @@
 
 #include <sys/uio.h>
 
+#include "base/check.h"
 #include "base/span.h"
 
 enum { DISK_NAME_MAX = 63 };
