@@ -9,8 +9,8 @@ work=$(mktemp -d)
 "$hub" serve --data "$work/data" --bind $bind --mqtts 18883 --https 18443 > "$work/log" 2>&1 &
 pid=$!
 trap 'kill $pid 2> /dev/null; wait $pid; rm -rf "$work"' EXIT
-for _ in $(seq 200); do curl -ks "https://$bind:18443/readyz" > "$work/ready" && break; sleep 0.05; done
-[ -s "$work/ready" ] || { echo "the hub does not start"; cat "$work/log"; exit 1; }
+for _ in $(seq 200); do grep -q 'is running' "$work/log" && break; sleep 0.05; done
+grep -q 'is running' "$work/log" || { echo "the hub does not start"; cat "$work/log"; exit 1; }
 
 that() { # that CLAIM COMMAND…
   local claim=$1; shift
