@@ -3,9 +3,9 @@
  * lmdb_base.h is the real one. LMDB cannot run on a simulated disk, so the simulator has a stand-in
  * with this contract.
  *
- *   writer   begin, put …, put_counts …, put_position, commit   one transaction; all of it or
- * nothing sync                                               every commit before it lasts readers
- * enter, get | walk, leave                           the newest committed state
+ *   writer   begin, put …, put_counts …, put_mark, commit: one transaction, all of it or nothing;
+ *            sync: every commit before it lasts
+ *   readers  enter, get | walk, leave: the newest committed state
  *
  * A power cut may undo the last transaction committed since the newest sync, never an earlier one
  * or a part of one.
@@ -23,6 +23,7 @@
 
 #include "base/record.h"
 #include "store/key.h"
+#include "store/mark.h"
 
 struct base;
 struct base_walk;
@@ -40,7 +41,7 @@ struct base_ops {
     void (*leave)(struct base_reader *r);
     enum status (*get)(struct base_reader *r, struct span key, struct record **out);
     enum status (*counts)(struct base_reader *r, uint32_t partitions, struct store_partition *out);
-    enum status (*position)(struct base_reader *r, uint64_t *out);
+    enum status (*mark)(struct base_reader *r, struct mark *out);
     enum status (*walk)(struct base_reader *r, struct span after, struct base_walk **out);
     enum status (*next)(struct base_walk *w, struct key *at, struct record **out);
     void (*walk_end)(struct base_walk *w);
@@ -48,7 +49,7 @@ struct base_ops {
     int (*begin)(struct base *b);
     int (*put)(struct base *b, struct span key, struct record *record, uint64_t seq);
     int (*put_counts)(struct base *b, uint32_t partition, const struct store_partition *counts);
-    int (*put_position)(struct base *b, uint64_t position);
+    int (*put_mark)(struct base *b, struct mark mark);
     int (*commit)(struct base *b);
     int (*sync)(struct base *b);
     enum status (*status)(int error);
@@ -100,9 +101,9 @@ MUST_USE static inline enum status base_counts(struct base_reader *r, uint32_t p
 }
 
 /* Where replay begins. NOT_FOUND: none was ever put. */
-MUST_USE static inline enum status base_position(struct base_reader *r, uint64_t *out)
+MUST_USE static inline enum status base_mark(struct base_reader *r, struct mark *out)
 {
-    return r->base->ops->position(r, out);
+    return r->base->ops->mark(r, out);
 }
 
 /* Records in the order of their keys, those greater than `after`; between enter and leave. */
@@ -146,9 +147,9 @@ MUST_USE static inline int base_put_counts(struct base *b, uint32_t partition,
     return b->ops->put_counts(b, partition, counts);
 }
 
-MUST_USE static inline int base_put_position(struct base *b, uint64_t position)
+MUST_USE static inline int base_put_mark(struct base *b, struct mark mark)
 {
-    return b->ops->put_position(b, position);
+    return b->ops->put_mark(b, mark);
 }
 
 MUST_USE static inline int base_commit(struct base *b)

@@ -1,0 +1,92 @@
+#include "store/journal.h"
+
+enum { PARTS = 64 }; /* of one write; a group with more blocks takes more writes */
+
+static struct journal_block *block_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct journal_block, link);
+}
+
+uint64_t journal_group(const struct list *blocks)
+{
+    uint64_t bytes = 0;
+    LIST_EACH(at, blocks)
+    {
+        bytes += block_of(at)->bytes.len;
+    }
+    return bytes;
+}
+
+uint64_t journal_left(const struct journal *j)
+{
+    return j->current.start + j->current.size - j->end;
+}
+
+bool journal_fits(const struct journal *j, uint64_t bytes)
+{
+    return bytes <= journal_left(j);
+}
+
+static void place(struct journal *j, struct journal_block *b)
+{
+    struct block at = {.salt = j->current.salt,
+                       .run = j->run,
+                       .position = j->end,
+                       .durable = j->durable,
+                       .prev = j->prev};
+    block_seal(&b->bytes, &at);
+    j->prev = at.crc;
+    j->end += b->bytes.len;
+}
+
+int journal_append(struct journal *j, struct list *blocks)
+{
+    struct iovec parts[PARTS];
+    int count = 0, error = 0;
+    uint64_t from = j->end;
+    CHECK(j->durable == j->end);
+    LIST_EACH(at, blocks)
+    {
+        struct journal_block *b = block_of(at);
+        if (count == PARTS && !error) {
+            error = disk_write(j->current.file, parts, count, from - j->current.start);
+            count = 0;
+            from = j->end;
+        }
+        place(j, b);
+        CHECK(j->end <= j->current.start + j->current.size);
+        parts[count++] = (struct iovec){b->bytes.data, b->bytes.len};
+    }
+    if (count && !error)
+        error = disk_write(j->current.file, parts, count, from - j->current.start);
+    return error;
+}
+
+int journal_sync(struct journal *j)
+{
+    int error = disk_sync(j->current.file);
+    if (!error)
+        j->durable = j->end;
+    return error;
+}
+
+void journal_turn(struct journal *j, const struct segment *next)
+{
+    CHECK(j->durable == j->end);
+    CHECK(next->start == j->current.start + j->current.size);
+    disk_close(j->current.file);
+    j->current = *next;
+    j->end = next->start + SEGMENT_HEAD;
+    j->durable = j->end;
+}
+
+uint64_t journal_next_size(uint64_t size, uint64_t max)
+{
+    return size * 2 < max ? size * 2 : max;
+}
+
+void journal_fini(struct journal *j)
+{
+    disk_close(j->current.file);
+    j->current.file = NULL;
+}

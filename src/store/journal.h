@@ -1,0 +1,58 @@
+/* journal.h — the writer's end of the journal: blocks in order, one write and one sync for a group.
+ *
+ * A position is a place in the endless row of segments. Between journal_append and journal_sync a
+ * group is in flight; the next is appended only after it is durable, so that a block that follows
+ * another group proves that group durable (recovery.h).
+ *
+ * Units    bytes; positions
+ * Memory   the caller's struct; it owns its segment's file
+ * Threads  one
+ * Errors   errno values, 0 for none. After any other the journal is not used again
+ * Source   design 4
+ */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "base/list.h"
+#include "store/block.h"
+#include "store/segment.h"
+
+/* A block on its way. */
+struct journal_block {
+    struct list link;
+    void *owner;      /* the handle it is of */
+    uint64_t serial;  /* the owner's: 1, 2, 3, … */
+    struct buf bytes; /* closed (block.h) */
+    uint32_t entries;
+    int64_t time_ms;
+};
+
+struct journal {
+    struct segment current;
+    uint64_t run;     /* random, of this start */
+    uint64_t end;     /* where the next block goes */
+    uint64_t durable; /* everything before lasts */
+    uint32_t prev;    /* the checksum of the newest block's head */
+};
+
+/* How many bytes a group of these blocks takes; may the current segment hold it? */
+uint64_t journal_group(const struct list *blocks);
+bool journal_fits(const struct journal *j, uint64_t bytes);
+/* How much is left in the current segment. */
+uint64_t journal_left(const struct journal *j);
+
+/* Writes the blocks (struct journal_block by `link`), which fit, at the end. The group before is
+ * durable. */
+MUST_USE int journal_append(struct journal *j, struct list *blocks);
+MUST_USE int journal_sync(struct journal *j);
+
+/* Goes on in `next`, which starts where the current one's size ends. Everything is durable; the old
+ * segment's file is closed. */
+void journal_turn(struct journal *j, const struct segment *next);
+
+/* The size of the segment after one of this size. */
+uint64_t journal_next_size(uint64_t size, uint64_t max);
+
+void journal_fini(struct journal *j);
+
+#endif
