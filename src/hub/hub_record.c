@@ -1,5 +1,7 @@
 #include "hub/hub_record.h"
 
+#include "store/store.h"
+
 /* The head of change.c: format, kind, flags, device length, module length, zero, features u16,
  * partition u32, seq, generation, time, three counters. What a hub record has not is zero. */
 enum { FORMAT = 1, HEAD = 60, AT_MODULE_LEN = 4, AT_SEQ = 12, AT_TIME = 28 };
@@ -18,16 +20,26 @@ void hub_record_change(struct span kind, const struct record *after, uint64_t se
     buf_put(secret, record_secret(after));
 }
 
-enum status hub_record_apply(struct span effect, struct span secret, struct span *kind,
-                             struct record **record)
+enum status hub_record_head(struct span effect, struct span *kind, uint64_t *seq, int64_t *time_ms)
 {
     if (effect.len < HEAD || effect.data[0] != FORMAT || effect.data[1] != CHANGE_HUB)
         return DAMAGED;
     size_t kind_len = effect.data[AT_MODULE_LEN];
-    if (kind_len == 0 || effect.len - HEAD < kind_len)
+    if (kind_len == 0 || kind_len > STORE_ID_MAX || effect.len - HEAD < kind_len)
         return DAMAGED;
-    struct span body = span_skip(effect, HEAD + kind_len);
     *kind = span_of(effect.data + HEAD, kind_len);
+    *seq = load_u64le(effect.data + AT_SEQ);
+    *time_ms = (int64_t)load_u64le(effect.data + AT_TIME);
+    return OK;
+}
+
+enum status hub_record_apply(struct span effect, struct span secret, struct span *kind,
+                             struct record **record)
+{
+    uint64_t seq;
+    int64_t time_ms;
+    TRY(hub_record_head(effect, kind, &seq, &time_ms));
+    struct span body = span_skip(effect, HEAD + kind->len);
     *record = record_create(body.len, secret.len);
     if (body.len)
         memcpy((*record)->bytes, body.data, body.len);

@@ -22,6 +22,10 @@ enum { CHANGE_HUB = 7 };
 void hub_record_change(struct span kind, const struct record *after, uint64_t seq, int64_t time_ms,
                        struct buf *effect, struct buf *secret);
 
+/* The head of an effect that hub_record_change made; *kind borrows from it. */
+MUST_USE enum status hub_record_head(struct span effect, struct span *kind, uint64_t *seq,
+                                     int64_t *time_ms);
+
 /* Replay: *kind borrows from `effect`, *record is a count for the caller. */
 MUST_USE enum status hub_record_apply(struct span effect, struct span secret, struct span *kind,
                                       struct record **record);

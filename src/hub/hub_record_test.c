@@ -10,6 +10,12 @@ TEST(a_hub_record_comes_back_from_its_change)
     hub_record_change(SPAN("policies"), before, 7, 1000, &effect, &secret);
     struct span kind;
     struct record *after;
+    uint64_t seq;
+    int64_t time_ms;
+    EXPECT_EQ(hub_record_head(test_at_edge(buf_span(&effect)), &kind, &seq, &time_ms), OK);
+    EXPECT_SPAN(kind, SPAN("policies"));
+    EXPECT_EQ(seq, 7);
+    EXPECT_EQ(time_ms, 1000);
     EXPECT_EQ(hub_record_apply(test_at_edge(buf_span(&effect)), buf_span(&secret), &kind, &after),
               OK);
     EXPECT_SPAN(kind, SPAN("policies"));

@@ -57,6 +57,14 @@ typedef bool store_row_fn(void *owner, const struct store_key *key, struct recor
 /* The scan has ended: OK, or DAMAGED when a record could not be read (the others were given). */
 typedef void store_done_fn(void *owner, enum status st);
 
+/* May more be asked of it? */
+enum store_room {
+    STORE_OPEN,
+    STORE_BUSY,    /* sockets are not read until it is open again; what is under way goes on */
+    STORE_NO_SPACE /* nothing that needs space is applied (507); reads, deletions and sessions are
+                    */
+};
+
 struct store;
 struct store_ops {
     void (*load)(struct store *s, const struct store_key *key, store_load_fn *fn, void *owner);
@@ -66,6 +74,7 @@ struct store_ops {
     void (*commit)(struct store *s, uint64_t batch);
     void (*poll)(struct store *s);
     void (*close)(struct store *s);
+    enum store_room (*room)(const struct store *s); /* NULL: STORE_OPEN always */
 };
 
 struct store {
@@ -112,6 +121,11 @@ static inline void store_commit(struct store *s, uint64_t batch)
 static inline void store_poll(struct store *s)
 {
     s->ops->poll(s);
+}
+
+static inline enum store_room store_room(const struct store *s)
+{
+    return s->ops->room ? s->ops->room(s) : STORE_OPEN;
 }
 
 /* Everything committed is made durable and reported first. */

@@ -1,6 +1,6 @@
-/* replay.h — what a change means, passed in: the store holds no rule of the hub.
+/* replay.h — what a change means, for those who keep changes: the store holds no rule of the hub.
  *
- * hub_replay (hub/replay.h) is the product's. Tests of the store have simpler ones.
+ * hub_replay is the product's. Tests of the store have simpler ones.
  *
  * Units    wall_ms
  * Memory   spans borrow from the effect
@@ -8,8 +8,8 @@
  * Errors   DAMAGED: the bytes do not hold together, or do not fit the record before
  * Source   design 4; docs/format.md, "Change record"
  */
-#ifndef STORE_REPLAY_H
-#define STORE_REPLAY_H
+#ifndef HUB_REPLAY_H
+#define HUB_REPLAY_H
 
 #include "base/arena.h"
 #include "store/store.h"
@@ -20,7 +20,7 @@ struct replay_head {
     int64_t time_ms;
 };
 
-struct store_replay {
+struct replay {
     /* Whose change it is. */
     enum status (*head)(struct span effect, struct replay_head *out);
     /* The record after: a count for the caller, NULL when there is none. `before` may be NULL, and
@@ -29,5 +29,7 @@ struct store_replay {
     enum status (*apply)(struct record *before, struct span effect, struct span secret,
                          struct arena *a, struct record **out);
 };
+
+extern const struct replay hub_replay;
 
 #endif
