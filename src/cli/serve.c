@@ -7,7 +7,7 @@
 #include "net/pki.h"
 #include "net/system.h"
 #include "shard/shard.h"
-#include "store/lmdb_store.h"
+#include "store/embedded_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +21,15 @@
 enum {
     STOP_MS = 8000, /* to answer what is in flight; with closing, under the ten seconds promised */
     STOP_CLOSE_MS = 1000,
-    RECENT_MAX = 4096, /* live entities a shard keeps though nobody needs them */
+    CHECKPOINT_MS = 500, /* to bring the base up to date; the journal has the rest */
+    RECENT_MAX = 4096,   /* live entities a shard keeps though nobody needs them */
     MODULES_MAX = 50,
     HOSTS_MAX = SETTING_LIST_MAX + 8,
 };
 
 struct hub_process {
     struct settings settings;
-    struct lmdb_env *env;
+    struct embedded_dir *dir;
     struct store *stores[256];
     struct policies policies;
     struct pki *pki;
@@ -70,11 +71,6 @@ static void world_put_ca(void *ctx, struct buf *out)
     pki_ca_pem(((struct hub_process *)ctx)->pki, out);
 }
 
-static size_t world_pending(void *ctx, unsigned shard)
-{
-    return lmdb_store_pending_bytes(((struct hub_process *)ctx)->stores[shard]);
-}
-
 static void say(struct hub_process *p, enum log_level level, const char *msg, const char *why)
 {
     struct buf line = {0};
@@ -98,7 +94,7 @@ static void world_fatal(void *ctx, enum status st)
     (void)st;
     while (atomic_flag_test_and_set(&ending))
         pause(); /* another shard was told as well, and is ending the process */
-    say(p, LOG_ERROR, "the store failed; stopping", lmdb_env_why(p->env));
+    say(p, LOG_ERROR, "the store failed; stopping", embedded_why(embedded_dir_keeper(p->dir)));
     logger_finish(p->logger);
     _exit(EXIT_FAILED);
 }
@@ -202,13 +198,17 @@ static void *shard_main(void *arg)
 static bool open_store(struct hub_process *p, struct buf *why)
 {
     const struct settings *set = &p->settings;
-    struct lmdb_options options = {.path = set->data,
-                                   .random = system_random(),
-                                   .partitions = (uint32_t)set->partitions,
-                                   .async = set->async};
-    if (lmdb_env_open(&options, &p->env, why) != OK)
+    struct embedded_dir_options options = {
+        .path = set->data,
+        .partitions = (uint32_t)set->partitions,
+        .keeper = {.random = system_random(),
+                   .clock = world_clock,
+                   .replay = &hub_replay,
+                   .async = set->async}
+    };
+    if (embedded_dir_open(&options, &p->dir, why) != OK)
         return false;
-    struct store *boot = lmdb_env_shard(p->env);
+    struct store *boot = embedded_shard(embedded_dir_keeper(p->dir), 0, 1);
     enum status st = policies_open(boot, system_random(), system_now(), &p->policies, why);
     if (st != OK)
         return false;
@@ -272,7 +272,7 @@ static void make_cluster(struct hub_process *p)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     c->count = set->shards ? (unsigned)set->shards : cores > 0 ? (unsigned)cores : 1;
     c->shards = p->shards;
-    c->partitions = lmdb_env_directory(p->env)->header.partitions;
+    c->partitions = embedded_dir_directory(p->dir)->header.partitions;
     if (c->count > c->partitions)
         c->count = c->partitions;
     if (c->count > COUNT(p->shards))
@@ -288,7 +288,6 @@ static void make_cluster(struct hub_process *p)
     c->async = set->async;
     c->log_level = set->level;
     c->log_json = set->log_json;
-    c->pending_max = 64 << 20;
     c->ctx = p;
     c->clock = world_clock;
     c->wake = world_wake;
@@ -296,7 +295,6 @@ static void make_cluster(struct hub_process *p)
     c->put_ca = world_put_ca;
     c->fatal = world_fatal;
     c->stopped = world_stopped;
-    c->pending = world_pending;
 }
 
 static bool open_net(struct hub_process *p, struct buf *why)
@@ -424,7 +422,7 @@ static bool set_up(struct hub_process *p, struct buf *why)
     if (!open_net(p, why))
         return false;
     for (unsigned i = 0; i < p->cluster.count; i++) {
-        p->stores[i] = lmdb_env_shard(p->env);
+        p->stores[i] = embedded_shard(embedded_dir_keeper(p->dir), i, p->cluster.count);
         p->shards[i] = shard_create(i, &p->cluster, p->stores[i], system_random());
     }
     return tell(p, why);
@@ -453,7 +451,7 @@ static void tear_down(struct hub_process *p)
     }
     pki_close(p->pki);
     net_destroy(p->net);
-    lmdb_env_close(p->env);
+    embedded_dir_close(p->dir, CHECKPOINT_MS);
     for (size_t i = 0; i < p->cluster.rules.ca_count; i++)
         free(p->ca_bytes[i]);
     explicit_bzero(&p->policies, sizeof(p->policies));

@@ -213,8 +213,9 @@ enum status directory_open(struct directory *d, const char *path, uint32_t parti
 
 enum status directory_finish(struct directory *d, struct buf *why)
 {
-    if (!d->fresh)
+    if (!d->fresh && (d->header.features & HEADER_JOURNAL))
         return OK;
+    d->header.features |= HEADER_JOURNAL;
     /* The header stands for the rest, so the rest comes first. */
     if (fsync(d->dir_fd) < 0)
         return directory_refuse(d, "sync", "", errno, why);

@@ -4,9 +4,10 @@
  *   DIR/master.key    32 random bytes, mode 0600
  *   DIR/lock          held (flock) by the one process that uses the directory
  *   DIR/base.mdb      the base (lmdb_file.h)
+ *   DIR/journal/      the journal (segment.h)
  *
- * Making one is directory_open, then the base, then directory_finish: a power cut before its end
- * leaves no header, and the next start begins again.
+ * Making one is directory_open, then base and journal, then directory_finish: a power cut before
+ * its end leaves no header, and the next start begins again.
  *
  * Units    bytes
  * Memory   struct directory is the caller's; directory_close wipes the key
@@ -39,8 +40,8 @@ struct directory {
 MUST_USE enum status directory_open(struct directory *d, const char *path, uint32_t partitions,
                                     struct random random, struct buf *why);
 
-/* Makes a fresh directory whole: what was written into it is durable before the header is. Does
- * nothing to one that is not fresh. */
+/* Makes a fresh directory whole, and one of an earlier format current: what was written into it is
+ * durable before the header is. Does nothing to any other. */
 MUST_USE enum status directory_finish(struct directory *d, struct buf *why);
 
 /* Releases the lock. */

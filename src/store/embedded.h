@@ -26,13 +26,13 @@
 #ifndef STORE_EMBEDDED_H
 #define STORE_EMBEDDED_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "hub/replay.h"
-#include "store/base.h"
-#include "store/disk.h"
-#include "store/seal.h"
 
+struct base;
+struct disk;
 struct embedded;
 
 struct embedded_options {
@@ -55,12 +55,13 @@ struct embedded_options {
     uint32_t segment_max;  /* 0: SEGMENT_MAX */
     int64_t history_ms;    /* how long segments are kept; 0: not at all */
     uint64_t history_size; /* bytes of them on disk; 0: no bound */
-    uint64_t recover_to;   /* not 0: the journal is taken to end before this position */
+    /* The directory has had a journal: one without a segment is damaged, not new. */
+    bool has_journal;
 };
 
-/* Replays the journal; the disk and the base are the environment's from here, in any case. On OK
- * its threads run. Otherwise `why` says for a person what is wrong: DAMAGED, UNAVAILABLE or
- * STORAGE_FULL. */
+/* Replays the journal, and begins it where there is none. The disk and the base are borrowed until
+ * embedded_close. On OK its threads run. Otherwise `why` says for a person what is wrong: DAMAGED,
+ * UNAVAILABLE or STORAGE_FULL. */
 MUST_USE enum status embedded_open(const struct embedded_options *options, struct disk *disk,
                                    struct base *base, struct embedded **out, struct buf *why);
 /* After its handles are closed. Brings the base up to date, for `patience_ms` at most: what is then

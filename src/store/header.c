@@ -9,7 +9,7 @@ enum { AT_FORMAT = 8, AT_LEN = 12, AT_FEATURES = 16, AT_HUB_ID = 24, AT_EPOCH = 
 enum { AT_PARTITIONS = 48, AT_KEY_CHECK = 56, AT_CRC = 124 };
 _Static_assert(AT_KEY_CHECK + SEAL_EXTRA <= AT_CRC, "the key check fits");
 
-#define KNOWN_FEATURES UINT64_C(0)
+#define KNOWN_FEATURES HEADER_JOURNAL
 
 void header_encode(const struct header *h, uint8_t out[HEADER_BYTES])
 {

@@ -25,8 +25,11 @@
 
 enum { HEADER_FORMAT = 1, HEADER_BYTES = 128 };
 
+/* Feature bits. */
+#define HEADER_JOURNAL UINT64_C(1) /* there is a journal in front of the base */
+
 struct header {
-    uint64_t features; /* bits; none is defined yet */
+    uint64_t features; /* HEADER_… */
     uint64_t epoch;    /* raised by a restore */
     uint32_t partitions;
     uint8_t hub_id[16];

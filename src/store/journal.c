@@ -1,5 +1,7 @@
 #include "store/journal.h"
 
+#include <stdlib.h>
+
 enum { PARTS = 64 }; /* of one write; a group with more blocks takes more writes */
 
 static struct journal_block *block_of(struct list *link)
@@ -7,24 +9,25 @@ static struct journal_block *block_of(struct list *link)
     return CONTAINER_OF(link, struct journal_block, link);
 }
 
-uint64_t journal_group(const struct list *blocks)
+struct journal_block *journal_block_create(void *owner)
 {
-    uint64_t bytes = 0;
-    LIST_EACH(at, blocks)
-    {
-        bytes += block_of(at)->bytes.len;
-    }
-    return bytes;
+    struct journal_block *b = calloc(1, sizeof(*b));
+    if (!b)
+        check_no_memory();
+    b->owner = owner;
+    block_begin(&b->bytes);
+    return b;
+}
+
+void journal_block_free(struct journal_block *b)
+{
+    buf_fini(&b->bytes);
+    free(b);
 }
 
 uint64_t journal_left(const struct journal *j)
 {
     return j->current.start + j->current.size - j->end;
-}
-
-bool journal_fits(const struct journal *j, uint64_t bytes)
-{
-    return bytes <= journal_left(j);
 }
 
 static void place(struct journal *j, struct journal_block *b)
@@ -44,7 +47,6 @@ int journal_append(struct journal *j, struct list *blocks)
     struct iovec parts[PARTS];
     int count = 0, error = 0;
     uint64_t from = j->end;
-    CHECK(j->durable == j->end);
     LIST_EACH(at, blocks)
     {
         struct journal_block *b = block_of(at);

@@ -1,11 +1,10 @@
 /* journal.h — the writer's end of the journal: blocks in order, one write and one sync for a group.
  *
- * A position is a place in the endless row of segments. Between journal_append and journal_sync a
- * group is in flight; the next is appended only after it is durable, so that a block that follows
- * another group proves that group durable (recovery.h).
+ * A position is a place in the endless row of segments. Every head says up to where all was durable
+ * when it was written; that is how recovery tells damage from a torn tail (recovery.h).
  *
  * Units    bytes; positions
- * Memory   the caller's struct; it owns its segment's file
+ * Memory   the caller's struct; it owns its segment's file. A block is on the heap
  * Threads  one
  * Errors   errno values, 0 for none. After any other the journal is not used again
  * Source   design 4
@@ -35,14 +34,13 @@ struct journal {
     uint32_t prev;    /* the checksum of the newest block's head */
 };
 
-/* How many bytes a group of these blocks takes; may the current segment hold it? */
-uint64_t journal_group(const struct list *blocks);
-bool journal_fits(const struct journal *j, uint64_t bytes);
 /* How much is left in the current segment. */
 uint64_t journal_left(const struct journal *j);
 
-/* Writes the blocks (struct journal_block by `link`), which fit, at the end. The group before is
- * durable. */
+struct journal_block *journal_block_create(void *owner);
+void journal_block_free(struct journal_block *b);
+
+/* Writes the blocks (struct journal_block by `link`), which fit, at the end. */
 MUST_USE int journal_append(struct journal *j, struct list *blocks);
 MUST_USE int journal_sync(struct journal *j);
 

@@ -1,5 +1,7 @@
 #include "store/key.h"
 
+_Static_assert((int)KEY_MARK >= (int)STORE_PARTITIONS_MAX, "no partition has the key of the mark");
+
 static void put_partition(struct key *k, uint32_t partition)
 {
     CHECK(partition < STORE_PARTITIONS_MAX);
@@ -31,6 +33,19 @@ void key_counts(struct key *out, uint32_t partition)
 {
     put_partition(out, partition);
     out->bytes[out->len++] = 0;
+}
+
+void key_mark(struct key *out)
+{
+    *out = (struct key){
+        .bytes = {KEY_MARK >> 8, KEY_MARK & 0xff, 0},
+          .len = 3
+    };
+}
+
+bool key_is_own(struct span key)
+{
+    return key.len == 3 && key.data[2] == 0;
 }
 
 void key_first_device(struct key *out, uint32_t partition)

@@ -3,8 +3,9 @@
  *   partition (2, big-endian)  device  NUL  module
  *
  * No id holds NUL, so a device stands before its modules and a longer device id after both. A
- * record of the hub has an empty device: its key goes on with NUL, before every device. The key of
- * a partition's counts has neither device nor module.
+ * record of the hub has an empty device: its key goes on with NUL, before every device. The
+ * keeper's own keys have neither device nor module: a partition's counts, and under KEY_MARK, after
+ * every partition, where replay begins.
  *
  * Pure: no I/O, no allocation.
  *
@@ -18,7 +19,7 @@
 
 #include "store/store.h"
 
-enum { KEY_BYTES = 2 + STORE_ID_MAX + 1 + STORE_ID_MAX };
+enum { KEY_BYTES = 2 + STORE_ID_MAX + 1 + STORE_ID_MAX, KEY_MARK = 0xffff };
 
 struct key {
     uint8_t bytes[KEY_BYTES];
@@ -39,6 +40,10 @@ MUST_USE bool key_decode(struct span bytes, struct store_key *out);
 
 /* The key of a partition's counts. */
 void key_counts(struct key *out, uint32_t partition);
+/* The key of the place that replay begins at (mark.h). */
+void key_mark(struct key *out);
+/* Is it a key of the keeper's own, not of a record? */
+MUST_USE bool key_is_own(struct span key);
 /* The smallest key a device of this partition can have. */
 void key_first_device(struct key *out, uint32_t partition);
 /* Everything up to and with the NUL: what the keys of a device and its modules begin with. */

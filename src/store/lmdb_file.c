@@ -146,7 +146,7 @@ static int open_dbi(struct lmdb_file *f)
 }
 
 enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d, size_t map_bytes,
-                           bool async, struct buf *why)
+                           struct buf *why)
 {
     *f = (struct lmdb_file){0};
     bool found;
@@ -154,7 +154,7 @@ enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d, size_
     int error = found ? 0 : create(d, map_bytes);
     if (error)
         return refuse(d, "create", error, why);
-    error = open_env(&f->env, d, base_name, map_bytes, async ? MDB_NOSYNC : 0);
+    error = open_env(&f->env, d, base_name, map_bytes, MDB_NOMETASYNC);
     if (!error)
         error = open_dbi(f);
     enum status st = error ? refuse(d, "open", error, why) : check_fresh(f, d, why);

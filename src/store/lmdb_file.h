@@ -26,7 +26,7 @@ struct lmdb_file {
 /* Opens the directory's base; makes it when the directory is fresh. A base that is missing or too
  * short, and a fresh directory whose base holds records (its header is lost), are DAMAGED. */
 MUST_USE enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d,
-                                    size_t map_bytes, bool async, struct buf *why);
+                                    size_t map_bytes, struct buf *why);
 void lmdb_file_close(struct lmdb_file *f);
 
 /* What a code of LMDB's (or the system's) means for the file: STORAGE_FULL, DAMAGED, or

@@ -134,6 +134,17 @@ enum status lmdb_reader_counts(struct lmdb_reader *r, uint32_t partitions,
     return OK;
 }
 
+enum status lmdb_reader_mark(struct lmdb_reader *r, struct mark *out)
+{
+    struct key key;
+    struct span bytes;
+    struct value value;
+    key_mark(&key);
+    TRY(get_bytes(r, key_span(&key), &bytes));
+    TRY(value_decode(key_span(&key), bytes, &value));
+    return value_mark(value.body, out);
+}
+
 enum status lmdb_cursor_open(struct lmdb_cursor *c, struct lmdb_reader *r, struct span after)
 {
     CHECK(r->depth > 0);

@@ -17,6 +17,7 @@
 
 #include "store/key.h"
 #include "store/lmdb_file.h"
+#include "store/mark.h"
 #include "store/seal.h"
 
 struct lmdb_reader {
@@ -42,6 +43,9 @@ MUST_USE enum status lmdb_reader_get(struct lmdb_reader *r, struct span key, str
 /* Reads the counts of every partition into `out`; zeros for one without. Inside enter. */
 MUST_USE enum status lmdb_reader_counts(struct lmdb_reader *r, uint32_t partitions,
                                         struct store_partition *out);
+
+/* Where replay begins. NOT_FOUND: none was ever written. Inside enter. */
+MUST_USE enum status lmdb_reader_mark(struct lmdb_reader *r, struct mark *out);
 
 /* A walk in key order, inside enter. */
 struct lmdb_cursor {

@@ -99,6 +99,18 @@ int lmdb_writer_put_counts(struct lmdb_writer *w, uint32_t partition,
     return error ? give_up(w, error) : 0;
 }
 
+int lmdb_writer_put_mark(struct lmdb_writer *w, struct mark mark)
+{
+    struct key key;
+    key_mark(&key);
+    struct buf *body = &w->sealed;
+    buf_clear(body);
+    value_put_mark(body, mark);
+    struct value value = {buf_span(body), span_of(NULL, 0), 0};
+    int error = put_value(w, key_span(&key), &value);
+    return error ? give_up(w, error) : 0;
+}
+
 int lmdb_writer_commit(struct lmdb_writer *w)
 {
     MDB_txn *txn = w->txn;

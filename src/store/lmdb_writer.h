@@ -6,8 +6,7 @@
  * Units    bytes
  * Memory   the caller's struct; lmdb_writer_fini frees its buffers
  * Threads  one for each file
- * Errors   a code of LMDB's, 0 for none. After any other the transaction has ended without effect,
- *          and the file is not written to again
+ * Errors   a code of LMDB's, 0 for none. After any other the transaction has ended without effect
  * Source   LMDB 0.9.24, lmdb.h
  */
 #ifndef STORE_LMDB_WRITER_H
@@ -16,6 +15,7 @@
 #include "base/random.h"
 #include "base/record.h"
 #include "store/lmdb_file.h"
+#include "store/mark.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -34,7 +34,7 @@ MUST_USE int lmdb_writer_put(struct lmdb_writer *w, struct span key, struct reco
                              uint64_t seq);
 MUST_USE int lmdb_writer_put_counts(struct lmdb_writer *w, uint32_t partition,
                                     const struct store_partition *counts);
-/* Synced when it returns 0, unless the file is async. */
+MUST_USE int lmdb_writer_put_mark(struct lmdb_writer *w, struct mark mark);
 MUST_USE int lmdb_writer_commit(struct lmdb_writer *w);
 
 #endif

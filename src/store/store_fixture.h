@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "store/key.h"
+#include "store/replay_fixture.h"
 #include "store/store.h"
 
 static inline void fixture_fill(void *ctx, void *out, size_t len)
@@ -40,7 +43,7 @@ static inline const char *fixture_path(void)
     return path;
 }
 
-static inline void fixture_remove(const char *path)
+static inline void fixture_empty(const char *path)
 {
     DIR *dir = opendir(path);
     struct dirent *entry;
@@ -49,6 +52,14 @@ static inline void fixture_remove(const char *path)
     if (dir)
         closedir(dir);
     rmdir(path);
+}
+
+static inline void fixture_remove(const char *path)
+{
+    char journal[80];
+    snprintf(journal, sizeof(journal), "%s/journal", path);
+    fixture_empty(journal);
+    fixture_empty(path);
     char parent[64];
     snprintf(parent, sizeof(parent), "%s", path);
     *strrchr(parent, '/') = 0;
@@ -80,7 +91,10 @@ static inline void fixture_put(struct store *s, struct store_key key, const char
     if (key.module.len == 0)
         change.part.devices += body ? 1 : (uint64_t)-1;
     change.record = body ? fixture_record(body, secret) : NULL;
+    struct buf effect = {0};
+    fixture_effect(&change, &effect);
     store_append(s, &change);
+    buf_fini(&effect);
     record_unref(change.record);
 }
 
@@ -149,6 +163,15 @@ static inline const char *fixture_scan(struct store *s, struct store_key after, 
     memcpy(text, f.text.data, f.text.len);
     buf_fini(&f.text);
     return text;
+}
+
+static inline struct now fixture_clock(void *ctx)
+{
+    struct timespec t;
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ms = t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (struct now){ms, ms};
 }
 
 #define EXPECT_TEXT(got, want) EXPECT_SPAN(span_text(got), span_text(want))

@@ -3,11 +3,11 @@
 
 #include <sched.h>
 
-#include "store/lmdb_store.h"
+#include "store/embedded_dir.h"
 #include "store/memory_store.h"
 
 static uint64_t seed = 3;
-static struct lmdb_env *lmdb;
+static struct embedded_dir *embedded;
 static struct memory_env *memory;
 static const char *path;
 
@@ -39,21 +39,33 @@ static struct store *own(struct store *s)
     return s;
 }
 
-static struct store *lmdb_begin(void)
+static struct store *embedded_begin(void)
 {
     struct buf why = {0};
     if (!path)
         path = fixture_path();
-    struct lmdb_options options = {
-        .path = path, .random = fixture_random(&seed), .partitions = 4, .map_bytes = 64 << 20};
-    EXPECT_EQ(lmdb_env_open(&options, &lmdb, &why), OK);
-    return own(lmdb_env_shard(lmdb));
+    struct embedded_dir_options options = {
+        .path = path,
+        .partitions = 4,
+        .map_bytes = 64 << 20,
+        .keeper = {
+                   .random = fixture_random(&seed), .clock = fixture_clock, .replay = &fixture_replay}
+    };
+    if (embedded_dir_open(&options, &embedded, &why) != OK)
+        fail_msg("%.*s", SPAN_ARG(why));
+    return own(embedded_shard(embedded_dir_keeper(embedded), 0, 1));
 }
 
-static void lmdb_end(struct store *s)
+static void embedded_end(struct store *s)
 {
     store_close(s);
-    lmdb_env_close(lmdb);
+    embedded_dir_close(embedded, 0); /* what is not in the base is replayed */
+}
+
+static void embedded_end_whole(struct store *s)
+{
+    store_close(s);
+    embedded_dir_close(embedded, 10000); /* all is in the base */
 }
 
 static struct store *memory_begin(void)
@@ -74,8 +86,9 @@ static const struct keeper {
     struct store *(*begin)(void); /* again after end: the same data */
     void (*end)(struct store *s);
 } keepers[] = {
-    {"memory", memory_begin, memory_end},
-    {"lmdb",   lmdb_begin,   lmdb_end  },
+    {"memory",                     memory_begin,   memory_end        },
+    {"embedded, from the journal", embedded_begin, embedded_end      },
+    {"embedded, from the base",    embedded_begin, embedded_end_whole},
 };
 
 static void forget_all(void)

@@ -64,3 +64,18 @@ enum status value_counts(struct span body, struct store_partition *out)
     };
     return OK;
 }
+
+void value_put_mark(struct buf *out, struct mark mark)
+{
+    buf_u64le(out, mark.position);
+    buf_u32le(out, mark.prev);
+    buf_u32le(out, 0);
+}
+
+enum status value_mark(struct span body, struct mark *out)
+{
+    if (body.len != VALUE_MARK || load_u32le(body.data + 12))
+        return DAMAGED;
+    *out = (struct mark){load_u64le(body.data), load_u32le(body.data + 8)};
+    return OK;
+}

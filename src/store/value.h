@@ -19,9 +19,16 @@
 #define STORE_VALUE_H
 
 #include "base/buf.h"
+#include "store/mark.h"
 #include "store/store.h"
 
-enum { VALUE_FORMAT = 1, VALUE_HEADER = 24, VALUE_COUNTS = 32, VALUE_MAX = 64 << 20 };
+enum {
+    VALUE_FORMAT = 1,
+    VALUE_HEADER = 24,
+    VALUE_COUNTS = 32,
+    VALUE_MARK = 16,
+    VALUE_MAX = 64 << 20
+};
 
 struct value {
     struct span body, sealed;
@@ -38,5 +45,10 @@ MUST_USE enum status value_decode(struct span key, struct span in, struct value 
 /* A partition's counts, the body of their record: seq, devices, disabled, modules (8 each). */
 void value_put_counts(struct buf *out, const struct store_partition *counts);
 MUST_USE enum status value_counts(struct span body, struct store_partition *out);
+
+/* Where replay begins, the body of its record: position (8), the checksum before it (4), zero (4).
+ */
+void value_put_mark(struct buf *out, struct mark mark);
+MUST_USE enum status value_mark(struct span body, struct mark *out);
 
 #endif

@@ -399,6 +399,25 @@ static struct image_names cut_names(const struct image *im, struct image_cut *cu
     return names;
 }
 
+/* Are all the directories above it there? */
+static bool is_reached(struct image_names *names, struct span path)
+{
+    for (path = parent_of(path); path.len; path = parent_of(path))
+        if (!find_name(names, path))
+            return false;
+    return true;
+}
+
+static void make_directories(char *path, size_t root_len)
+{
+    for (char *at = path + root_len + 1; (at = strchr(at, '/')); at++) {
+        *at = 0;
+        mkdir(path, 0700);
+        *at = '/';
+    }
+    mkdir(path, 0700);
+}
+
 void image_write_state(const struct image *im, struct image_cut cut, const char *dir)
 {
     struct image_names names = cut_names(im, &cut);
@@ -408,13 +427,13 @@ void image_write_state(const struct image *im, struct image_cut cut, const char 
         for (size_t i = 0; i < names.count; i++) {
             const struct image_name *name = &names.all[i];
             const struct image_node *node = &im->nodes[name->node];
-            struct span parent = parent_of(span_text(name->path));
             char full[512];
-            if (node->directory != directories || *name->path == 0 || !find_name(&names, parent))
+            if (node->directory != directories || *name->path == 0 ||
+                !is_reached(&names, span_text(name->path)))
                 continue; /* with its directory it is lost */
             snprintf(full, sizeof(full), "%s/%s", dir, name->path);
             if (directories) {
-                mkdir(full, 0700);
+                make_directories(full, strlen(dir));
                 continue;
             }
             cut_content(im, node, &cut, &content);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "model.h"
-#include "store/lmdb_store.h"
+#include "model_keeper.h"
 
 enum {
     WORKERS = 2,
@@ -124,46 +124,43 @@ static void on_failed(void *owner, enum status st)
 /* That it can be written shows that what LMDB keeps of free pages is sound as well. */
 static void write_some(struct store *s)
 {
+    struct buf effect = {0};
     for (uint32_t k = 0; k < MODEL_KEYS; k += 3) {
         struct store_key key = model_key(0, k);
         struct store_partition part = s->parts[key.partition];
         struct record *record = model_record(0, k, ++part.seq);
-        store_append(
-            s, &(struct store_change){.key = key, .seq = part.seq, .record = record, .part = part});
+        struct store_change change = {.key = key, .seq = part.seq, .record = record, .part = part};
+        fixture_effect(&change, &effect);
+        store_append(s, &change);
         record_unref(record);
     }
+    buf_fini(&effect);
     store_commit(s, 1);
-}
-
-static void fill(void *ctx, void *out, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        ((uint8_t *)out)[i] = (uint8_t)image_random(ctx);
 }
 
 /* What the directory shows when it is opened; false: it does not open. */
 static bool open_state(const char *data, bool also_write, struct seen *seen, struct buf *why)
 {
     static uint64_t seed = 99;
-    struct lmdb_options options = {
+    struct embedded_dir_options options = {
         .path = data,
-        .random = {fill, &seed},
         .partitions = MODEL_PARTITIONS,
-        .map_bytes = 64 << 20
+        .map_bytes = 64 << 20,
+        .keeper = model_keeper(&seed),
     };
-    struct lmdb_env *env;
+    struct embedded_dir *dir;
     memset(seen, 0, sizeof(*seen));
-    if (lmdb_env_open(&options, &env, why) != OK)
+    if (embedded_dir_open(&options, &dir, why) != OK)
         return false;
-    memcpy(seen->hub_id, lmdb_env_directory(env)->header.hub_id, sizeof(seen->hub_id));
-    struct store *s = lmdb_env_shard(env);
+    memcpy(seen->hub_id, embedded_dir_directory(dir)->header.hub_id, sizeof(seen->hub_id));
+    struct store *s = embedded_shard(embedded_dir_keeper(dir), 0, 1);
     s->owner = seen;
     s->failed = on_failed;
     look(s, seen);
     if (also_write)
         write_some(s);
     store_close(s);
-    lmdb_env_close(env);
+    embedded_dir_close(dir, 1000);
     return true;
 }
 

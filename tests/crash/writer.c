@@ -9,8 +9,9 @@
 #include <stdlib.h>
 
 #include "model.h"
+#include "model_keeper.h"
 #include "recorder.h"
-#include "store/lmdb_store.h"
+#include "store/fault.h"
 
 struct shard {
     struct store *store;
@@ -72,12 +73,16 @@ static void change_one(struct shard *s, uint64_t batch)
     mark(MARK_CHANGE, &change);
     model_apply(&s->state, &change);
     struct record *record = change.deleted ? NULL : model_record(s->handle, k, change.seq);
-    store_append(s->store, &(struct store_change){
-                               .key = model_key(s->handle, k),
-                               .seq = change.seq,
-                               .record = record,
-                               .part = s->state.parts[partition],
-                           });
+    struct store_change stored = {
+        .key = model_key(s->handle, k),
+        .seq = change.seq,
+        .record = record,
+        .part = s->state.parts[partition],
+    };
+    struct buf effect = {0};
+    fixture_effect(&stored, &effect);
+    store_append(s->store, &stored);
+    buf_fini(&effect);
     record_unref(record);
 }
 
@@ -101,35 +106,32 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void fill(void *ctx, void *out, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        ((uint8_t *)out)[i] = (uint8_t)image_random(ctx);
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 4)
         return 64;
     uint64_t seed = strtoull(argv[2], NULL, 10), keeper_seed = seed ^ 0x5eed;
-    struct lmdb_options options = {
+    struct embedded_dir_options options = {
         .path = argv[1],
-        .random = {fill, &keeper_seed},
         .partitions = MODEL_PARTITIONS,
         .map_bytes = 64 << 20,
+        .keeper = model_keeper(&keeper_seed),
     };
-    struct lmdb_env *env;
+    struct embedded_dir *dir;
     struct buf why = {0};
-    if (lmdb_env_open(&options, &env, &why) != OK) {
+#ifdef TWINHUB_FAULTS
+    store_fault_planted = STORE_FAULT_ACK_BEFORE_SYNC;
+#endif
+    if (embedded_dir_open(&options, &dir, &why) != OK) {
         fprintf(stderr, "writer: %.*s\n", SPAN_ARG(why));
         return 70;
     }
     if (recorder_mark)
-        recorder_mark(MARK_OPENED, lmdb_env_directory(env)->header.hub_id, 16);
+        recorder_mark(MARK_OPENED, embedded_dir_directory(dir)->header.hub_id, 16);
     struct shard shards[MODEL_HANDLES] = {0};
     for (uint32_t i = 0; i < MODEL_HANDLES; i++) {
         struct shard *s = &shards[i];
-        *s = (struct shard){.store = lmdb_env_shard(env),
+        *s = (struct shard){.store = embedded_shard(embedded_dir_keeper(dir), i, MODEL_HANDLES),
                             .handle = i,
                             .seed = seed * MODEL_HANDLES + i,
                             .batches = strtoull(argv[3], NULL, 10)};
@@ -143,6 +145,6 @@ int main(int argc, char **argv)
             return 70;
     for (uint32_t i = 0; i < MODEL_HANDLES; i++)
         pthread_join(shards[i].thread, NULL);
-    lmdb_env_close(env);
+    embedded_dir_close(dir, 1000);
     return 0;
 }

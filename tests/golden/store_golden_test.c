@@ -3,7 +3,7 @@
 #include "store/store_fixture.h"
 
 #include "base/text.h"
-#include "store/lmdb_store.h"
+#include "store/embedded_dir.h"
 
 static const struct row {
     uint32_t partition;
@@ -25,16 +25,26 @@ static const char *body_of(const struct row *row)
 }
 
 static uint64_t seed = 1;
-static struct lmdb_env *env;
+static struct embedded_dir *env;
+
+static struct store *shard(void)
+{
+    return embedded_shard(embedded_dir_keeper(env), 0, 1);
+}
 
 static struct store *open_copy(const char *path)
 {
-    struct lmdb_options options = {
-        .path = path, .random = fixture_random(&seed), .partitions = 4, .map_bytes = 16 << 20};
+    struct embedded_dir_options options = {
+        .path = path,
+        .partitions = 4,
+        .map_bytes = 16 << 20,
+        .keeper = {
+                   .random = fixture_random(&seed), .clock = fixture_clock, .replay = &fixture_replay}
+    };
     struct buf why = {0};
-    if (lmdb_env_open(&options, &env, &why) != OK)
+    if (embedded_dir_open(&options, &env, &why) != OK)
         fail_msg("%.*s", SPAN_ARG(why));
-    return lmdb_env_shard(env);
+    return shard();
 }
 
 /* Two transactions, a changed record and a deleted one, so that free pages are in it. */
@@ -45,14 +55,14 @@ static void make(const char *path)
     fixture_put(s, fixture_key(1, "gone", ""), "deleted", "with its key");
     store_commit(s, 1);
     store_close(s);
-    s = lmdb_env_shard(env);
+    s = shard();
     for (size_t i = 0; i < COUNT(rows); i++)
         fixture_put(s, fixture_key(rows[i].partition, rows[i].device, rows[i].module),
                     body_of(&rows[i]), rows[i].secret);
     fixture_put(s, fixture_key(1, "gone", ""), NULL, "");
     store_commit(s, 1);
     store_close(s);
-    lmdb_env_close(env);
+    embedded_dir_close(env, 10000);
 }
 
 static void copy(const char *name, const char *to_dir)
@@ -93,10 +103,10 @@ TEST(a_directory_of_format_1_opens_and_reads_back)
     copy("base.mdb", path);
     struct store *s = open_copy(path);
     struct buf id = {0};
-    text_put_hex(&id, span_of(lmdb_env_directory(env)->header.hub_id, 16));
+    text_put_hex(&id, span_of(embedded_dir_directory(env)->header.hub_id, 16));
     EXPECT_SPAN(buf_span(&id), SPAN("737a74e5f8908fafafcc5252147fbc5b"));
     buf_fini(&id);
-    EXPECT_EQ(lmdb_env_directory(env)->header.epoch, 1);
+    EXPECT_EQ(embedded_dir_directory(env)->header.epoch, 1);
     EXPECT_EQ(s->partitions, 4);
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct expected e = {.row = &rows[i]};
@@ -114,12 +124,12 @@ TEST(a_directory_of_format_1_opens_and_reads_back)
     fixture_put(s, fixture_key(2, "new", ""), "written since", "key");
     store_commit(s, 1);
     store_close(s);
-    EXPECT_TEXT(lmdb_env_why(env), "");
-    lmdb_env_close(env);
+    EXPECT_TEXT(embedded_why(embedded_dir_keeper(env)), "");
+    embedded_dir_close(env, 10000);
     s = open_copy(path);
     EXPECT_TEXT(fixture_load(s, fixture_key(2, "new", "")), "written since|key");
     store_close(s);
-    lmdb_env_close(env);
+    embedded_dir_close(env, 10000);
     fixture_remove(path);
 }
 

@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "store/lmdb_store.h"
+#include "store/embedded_dir.h"
+#include "store/replay_fixture.h"
 
-enum { TWINS = 100000, PARTITIONS = 32, BODY = 800, SECRET = 88, WAITING = 2 };
+enum { TWINS = 100000, PARTITIONS = 32, BODY = 800, SECRET = 88, WAITING = 2, PATCH = 200 };
 
 struct bench {
     struct store *s;
     uint64_t batch, durable, seed;
+    struct buf effect;
 };
 
 static uint64_t next(uint64_t *seed)
@@ -35,6 +37,13 @@ static double now_s(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static struct now now(void *ctx)
+{
+    (void)ctx;
+    int64_t ms = (int64_t)(now_s() * 1000);
+    return (struct now){ms, ms};
 }
 
 static void on_durable(void *owner, uint64_t batch)
@@ -59,12 +68,15 @@ static void update(struct bench *b, uint64_t twin)
     struct record *record = record_create(BODY, SECRET);
     memset(record->bytes, (int)twin, BODY + SECRET);
     store_u64le(record->bytes, ++part.seq);
-    store_append(
-        b->s,
-        &(struct store_change){
-            .key = {partition, device, SPAN("")},
-              .seq = part.seq, .record = record, .part = part
-    });
+    struct store_change change = {
+        .key = {partition, device, SPAN("")},
+          .seq = part.seq, .record = record, .part = part
+    };
+    buf_clear(&b->effect);
+    fixture_effect(&change, &b->effect);
+    change.effect = span_first(change.effect, PATCH); /* what a twin change takes */
+    change.secret = SPAN("");
+    store_append(b->s, &change);
     record_unref(record);
 }
 
@@ -99,17 +111,18 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 64;
     uint64_t random_seed = 1;
-    struct lmdb_options options = {
-        .path = argv[1], .random = {fill, &random_seed},
-             .partitions = PARTITIONS
+    struct embedded_dir_options options = {
+        .path = argv[1],
+        .partitions = PARTITIONS,
+        .keeper = {.random = {fill, &random_seed}, .clock = now, .replay = &fixture_replay}
     };
-    struct lmdb_env *env;
+    struct embedded_dir *dir;
     struct buf why = {0};
-    if (lmdb_env_open(&options, &env, &why) != OK) {
+    if (embedded_dir_open(&options, &dir, &why) != OK) {
         fprintf(stderr, "store_bench: %.*s\n", SPAN_ARG(why));
         return 70;
     }
-    struct bench b = {.s = lmdb_env_shard(env), .seed = 2};
+    struct bench b = {.s = embedded_shard(embedded_dir_keeper(dir), 0, 1), .seed = 2};
     b.s->owner = &b;
     b.s->durable = on_durable;
     b.s->failed = on_failed;
@@ -123,6 +136,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT(sizes); i++)
         run(&b, sizes[i], argc > 2 ? atof(argv[2]) : 5);
     store_close(b.s);
-    lmdb_env_close(env);
+    buf_fini(&b.effect);
+    embedded_dir_close(dir, 0);
     return 0;
 }

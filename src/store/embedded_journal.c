@@ -1,0 +1,263 @@
+/* The journal's steps and the spare's (embedded.h).
+ *
+ * journal   a group is taken from the queue, written at the end, synced; then its handles are told
+ * spare     the next segment is made ahead of need; segments that the base has are done with
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "store/embedded_parts.h"
+
+/* -- the journal -- */
+
+static struct journal_block *block_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct journal_block, link);
+}
+
+static void free_blocks(struct list *blocks)
+{
+    for (struct list *at; (at = list_take_first(blocks));)
+        journal_block_free(block_of(at));
+}
+
+/* As many blocks as may go together and fit, in order; perhaps none fits. */
+static void take_group(struct embedded *e)
+{
+    uint64_t bytes = 0, room = journal_left(&e->journal);
+    CHECK(list_empty(&e->taken));
+    LIST_EACH_SAFE(at, &e->queue)
+    {
+        uint64_t more = block_of(at)->bytes.len;
+        if (more > room - bytes || (bytes && bytes + more > GROUP_MAX))
+            return;
+        list_remove(at);
+        list_append(&e->taken, at);
+        bytes += more;
+    }
+}
+
+/* The newest block does not fit: on to the spare. False: it is not there yet. */
+static bool turn(struct embedded *e)
+{
+    struct journal *j = &e->journal;
+    e->spare_need = SEGMENT_HEAD + block_of(e->queue.next)->bytes.len;
+    e->waits_for_spare = !e->has_spare || e->spare.size < e->spare_need;
+    if (e->waits_for_spare) {
+        embedded_signal(e, ACTOR_SPARE);
+        return false;
+    }
+    embedded_add_old(e, (struct old_segment){j->current.start, j->current.size, j->end});
+    journal_turn(j, &e->spare);
+    e->has_spare = false;
+    e->spare_need = 0;
+    embedded_signal(e, ACTOR_SPARE);
+    return true;
+}
+
+/* What the group's handles may acknowledge. */
+static void tell_written(struct embedded *e)
+{
+    LIST_EACH(at, &e->taken)
+    {
+        const struct journal_block *b = block_of(at);
+        struct handle *h = b->owner;
+        atomic_store(&h->written, b->serial);
+        atomic_fetch_sub(&h->waiting, b->bytes.len);
+        e->stats.blocks++;
+        e->stats.bytes += b->bytes.len;
+        handle_wake(h);
+    }
+    pthread_cond_broadcast(&e->progress);
+}
+
+static void tell_synced(struct embedded *e)
+{
+    const struct journal *j = &e->journal;
+    e->durable = (struct mark){j->durable, j->prev};
+    e->stats.groups++;
+    atomic_store(&e->tail, j->durable - e->replay_from.position);
+    LIST_EACH(at, &e->handles)
+    {
+        struct handle *h = CONTAINER_OF(at, struct handle, link);
+        atomic_store(&h->synced, atomic_load(&h->written));
+    }
+    if (e->checkpoint.state == CK_DURABLE || checkpoint_due(e))
+        embedded_signal(e, ACTOR_CHECKPOINT);
+}
+
+static bool sync_is_due(const struct embedded *e)
+{
+    if (!e->unsynced)
+        return false;
+    return !e->o.async || embedded_mono(e) >= e->synced_ms + ASYNC_SYNC_MS;
+}
+
+/* The lock is held before and after, not meanwhile. */
+static void write_group(struct embedded *e)
+{
+    pthread_mutex_unlock(&e->lock);
+    int error = journal_append(&e->journal, &e->taken);
+    if (error)
+        embedded_fail(e, "write the journal", UNAVAILABLE, strerror(error));
+    pthread_mutex_lock(&e->lock);
+    if (embedded_failed(e))
+        return;
+    e->unsynced = true;
+    if (e->o.async || store_fault(STORE_FAULT_ACK_BEFORE_SYNC)) {
+        tell_written(e);
+        free_blocks(&e->taken);
+    }
+}
+
+static void sync_group(struct embedded *e)
+{
+    pthread_mutex_unlock(&e->lock);
+    int error = journal_sync(&e->journal);
+    if (error)
+        embedded_fail(e, "sync the journal", UNAVAILABLE, strerror(error));
+    pthread_mutex_lock(&e->lock);
+    if (embedded_failed(e))
+        return;
+    e->unsynced = false;
+    e->synced_ms = embedded_mono(e);
+    tell_written(e);
+    tell_synced(e);
+    free_blocks(&e->taken);
+}
+
+/* True when something was done. */
+static bool write_or_turn(struct embedded *e)
+{
+    take_group(e);
+    if (!list_empty(&e->taken))
+        write_group(e);
+    else if (e->unsynced)
+        sync_group(e); /* a segment is left only when it lasts */
+    else
+        return turn(e);
+    return true;
+}
+
+bool journal_step(struct embedded *e)
+{
+    bool done = true;
+    pthread_mutex_lock(&e->lock);
+    if (embedded_failed(e))
+        done = false;
+    else if (sync_is_due(e))
+        sync_group(e);
+    else if (list_empty(&e->queue))
+        done = false;
+    else
+        done = write_or_turn(e);
+    pthread_mutex_unlock(&e->lock);
+    return done;
+}
+
+/* -- the spare -- */
+
+static bool is_no_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+static void begin_spare(struct embedded *e)
+{
+    const struct segment *current = &e->journal.current;
+    uint64_t size = journal_next_size(current->size, e->o.segment_max);
+    if (e->spare_size && e->spare_size < size)
+        size = e->spare_size; /* a larger one found no space */
+    while (size < e->spare_need)
+        size *= 2;
+    e->maker = (struct segment_maker){
+        .disk = e->disk,
+        .segment = {.start = current->start + current->size,
+                    .size = size,
+                    .salt = random_u64(e->o.random),
+                    .epoch = e->o.epoch},
+    };
+    memcpy(e->maker.segment.hub_id, e->o.hub_id, sizeof(e->o.hub_id));
+    e->making = true;
+}
+
+/* No space for it: a smaller one is tried, then again every second. */
+static void spare_failed(struct embedded *e, int error)
+{
+    uint64_t size = e->maker.segment.size;
+    if (!is_no_space(error)) {
+        pthread_mutex_unlock(&e->lock);
+        embedded_fail(e, "make a segment of the journal", UNAVAILABLE, strerror(error));
+        pthread_mutex_lock(&e->lock);
+        return;
+    }
+    if (size / 2 >= e->o.segment_min && size / 2 >= e->spare_need) {
+        e->spare_size = size / 2;
+        return;
+    }
+    atomic_store(&e->no_segment, true);
+    e->retry_ms = embedded_mono(e) + RETRY_MS;
+    embedded_signal(e, ACTOR_CHECKPOINT); /* what it brings to the base need not be kept */
+}
+
+static void make_spare(struct embedded *e)
+{
+    pthread_mutex_unlock(&e->lock);
+    int error = segment_make(&e->maker);
+    pthread_mutex_lock(&e->lock);
+    if (error == EAGAIN)
+        return;
+    e->making = false;
+    if (error) {
+        spare_failed(e, error);
+        return;
+    }
+    e->spare = e->maker.segment;
+    e->has_spare = true;
+    e->spare_size = 0;
+    if (atomic_exchange(&e->no_segment, false))
+        embedded_wake_all(e);
+    if (e->waits_for_spare)
+        embedded_signal(e, ACTOR_JOURNAL);
+}
+
+/* The journal waits for a larger one. A new one takes its name. */
+static void drop_spare(struct embedded *e)
+{
+    disk_close(e->spare.file);
+    e->has_spare = false;
+}
+
+/* A segment that the base has wholly. */
+static void remove_old(struct embedded *e)
+{
+    char name[SEGMENT_NAME];
+    segment_name(name, e->old[0].start);
+    pthread_mutex_unlock(&e->lock);
+    int error = disk_remove(e->disk, name);
+    if (error && error != ENOENT)
+        embedded_fail(e, "remove a segment of the journal", UNAVAILABLE, strerror(error));
+    pthread_mutex_lock(&e->lock);
+    memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));
+    e->retry_ms = 0; /* there is space now */
+}
+
+bool spare_step(struct embedded *e)
+{
+    bool done = true;
+    pthread_mutex_lock(&e->lock);
+    if (embedded_failed(e) || e->stopping)
+        done = false;
+    else if (e->making)
+        make_spare(e);
+    else if (e->has_spare && e->spare.size < e->spare_need)
+        drop_spare(e);
+    else if (e->old_count && e->old[0].start + e->old[0].size <= e->replay_from.position)
+        remove_old(e);
+    else if (!e->has_spare && embedded_mono(e) >= e->retry_ms)
+        begin_spare(e);
+    else
+        done = false;
+    pthread_mutex_unlock(&e->lock);
+    return done;
+}

@@ -1,0 +1,226 @@
+/* embedded_parts.h — what the parts of the embedded keeper share (embedded.h is for others).
+ *
+ *   embedded.c           opening, closing, threads
+ *   embedded_replay.c    what a start reads from the journal
+ *   embedded_handle.c    a shard's handle: struct store
+ *   embedded_journal.c   the journal's and the spare's steps
+ *   checkpoint.c         the checkpoint's steps
+ *
+ * Locks    `lock` guards what is marked; no I/O happens under it
+ */
+#ifndef STORE_EMBEDDED_PARTS_H
+#define STORE_EMBEDDED_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "store/base.h"
+#include "store/disk.h"
+#include "store/embedded.h"
+#include "store/fault.h"
+#include "store/journal.h"
+#include "store/recovery.h"
+#include "store/seal.h"
+#include "store/table.h"
+
+enum {
+    BLOCK_FULL = 1 << 20,  /* a shard closes its open block at this size, */
+    WAITING_MAX = 2 << 20, /* and reads no sockets while this much waits for the disk */
+    GROUP_MAX = 4 << 20,   /* one write and sync, unless one block alone is larger */
+    OFFER_MAX = 1000,      /* records in one transaction of the checkpoint */
+    ASYNC_SYNC_MS = 100,
+    RETRY_MS = 1000
+};
+
+/* -- the checkpoint's talk with a handle -- */
+
+/* Whose turn it is. Each side changes only its own states to the next. */
+enum exchange {
+    EX_NONE,    /* nobody's: the checkpoint may ask */
+    EX_ASKED,   /* the handle's: fill the offer */
+    EX_OFFERED, /* the checkpoint's: write it */
+    EX_WRITTEN, /* the handle's: the base has it, forget what has not changed since */
+    EX_DROPPED  /* the handle's: it was not written */
+};
+
+struct offer_row {
+    struct table_row *row; /* its key is constant while it lives */
+    struct record *record; /* counted; NULL: deleted */
+    uint64_t seq;
+};
+
+struct offer_part {
+    uint32_t partition;
+    struct store_partition counts;
+};
+
+struct offer {
+    struct offer_row rows[OFFER_MAX];
+    size_t count;
+    struct offer_part *parts; /* room for every partition; those with changes, in the last offer */
+    size_t part_count;
+    uint64_t needs; /* the handle's block that must be synced before this is written */
+    bool last;      /* of this handle in this cycle */
+};
+
+/* -- a handle -- */
+
+/* A batch is durable with a block. */
+struct due {
+    uint64_t batch, serial;
+};
+
+struct handle {
+    struct store store;
+    struct embedded *env;
+    struct list link; /* lock */
+    unsigned index, count;
+    struct base_reader *reader;
+    struct seal *seal;
+
+    struct table hot; /* row->batch is the seq of its newest change */
+    struct journal_block *open;
+    uint8_t *touched; /* by partition: since the open block began … */
+    uint8_t *dirty;   /* … and since the base had its counts */
+    struct buf sealed;
+    uint64_t serial; /* of the newest block given */
+    struct due *dues;
+    size_t due_first, due_count, due_room;
+    uint64_t given, durable; /* batches */
+    bool told;               /* of the failure */
+    struct key offered_to;   /* this cycle's offers are up to this key */
+
+    _Atomic uint64_t written, synced; /* blocks, by the journal */
+    _Atomic uint64_t waiting;         /* bytes of blocks given and not written */
+    _Atomic uint64_t hot_bytes;
+    _Atomic bool woken;
+    _Atomic int exchange; /* enum exchange */
+    struct offer *offer;  /* by exchange */
+};
+
+/* -- the checkpoint -- */
+
+enum checkpoint_state { CK_IDLE, CK_ASK, CK_HEAR, CK_DURABLE, CK_WRITE, CK_SYNC };
+
+struct checkpoint {
+    enum checkpoint_state state;
+    struct mark mark;      /* what the cycle brings the base to */
+    struct handle *handle; /* lock; whose turn it is */
+    uint64_t generation;   /* of the handles, when the cycle began */
+    bool writing;          /* lock: this handle's offer is being written */
+    int64_t retry_ms;      /* mono: not before */
+    int64_t pause_ms;      /* its thread's: to wait before the next step */
+};
+
+/* A segment behind the current one. */
+struct old_segment {
+    uint64_t start, size, used; /* used: position after its last block; 0: not known */
+};
+
+struct embedded {
+    struct embedded_options o;
+    struct disk *disk;
+    struct base *base;
+    struct store_partition *parts; /* each is its handle's */
+    struct hash_key hash_key;
+    struct table left;     /* records the base lacks, of no handle; the main thread's */
+    uint64_t handle_count; /* main thread */
+
+    pthread_t threads[ACTORS];
+    int thread_count; /* main thread */
+    pthread_mutex_t lock;
+    pthread_cond_t work[ACTORS], progress;
+
+    /* lock: */
+    bool signalled[ACTORS];     /* there may be something to do */
+    struct list handles, queue; /* queue: journal_block, by link */
+    uint64_t generation;        /* one more whenever a handle comes or goes */
+    bool stopping;
+    struct mark durable;     /* the journal lasts up to here */
+    struct mark replay_from; /* the base has all before */
+    struct segment spare;
+    bool has_spare;
+    bool waits_for_spare; /* the journal does, … */
+    uint64_t spare_need;  /* … for one of this size at least */
+    uint64_t spare_size;  /* not 0: a larger one found no space */
+    struct old_segment *old;
+    size_t old_count, old_room;
+    struct embedded_stats stats;
+    char why[256];
+
+    /* read without the lock: */
+    _Atomic int failed; /* enum status */
+    _Atomic bool no_segment, no_base_space;
+    _Atomic uint64_t tail, hot;
+
+    /* the journal's: */
+    struct journal journal;
+    struct list taken; /* a group: written, not acknowledged */
+    bool unsynced;     /* something is written and not synced */
+    int64_t synced_ms;
+
+    /* the spare's: */
+    struct segment_maker maker;
+    bool making;
+    int64_t retry_ms; /* mono: not before */
+
+    struct checkpoint checkpoint;
+};
+
+static inline int64_t embedded_mono(const struct embedded *e)
+{
+    return e->o.clock(e->o.clock_ctx).mono_ms;
+}
+
+/* Under the lock. */
+static inline void embedded_signal(struct embedded *e, enum embedded_actor actor)
+{
+    e->signalled[actor] = true;
+    pthread_cond_signal(&e->work[actor]);
+}
+/* Under the lock: every handle is to poll. */
+void embedded_wake_all(struct embedded *e);
+/* Under the lock, or while nothing else runs: a segment behind the current one. */
+void embedded_add_old(struct embedded *e, struct old_segment old);
+
+/* The first failure is kept; every handle is woken. Any thread, without the lock. */
+void embedded_fail(struct embedded *e, const char *doing, enum status st, const char *text);
+static inline bool embedded_failed(const struct embedded *e)
+{
+    return atomic_load(&e->failed) != OK;
+}
+
+/* -- steps: true when there was something to do -- */
+bool journal_step(struct embedded *e);
+bool spare_step(struct embedded *e);
+bool checkpoint_step(struct embedded *e);
+
+/* -- handles -- */
+/* Any thread: its owner is to poll. */
+void handle_wake(struct handle *h);
+/* Memory of a row with its record; of all rows. */
+size_t handle_row_bytes(const struct table_row *row);
+size_t handle_table_bytes(const struct table *t);
+
+/* -- the checkpoint, for others -- */
+/* Under the lock: a handle comes or goes; the cycle under way, if any, is given up. Waits until
+ * none of its offers is being written. */
+void checkpoint_disturb(struct embedded *e);
+/* The handle's part; on its thread. */
+void checkpoint_answer(struct handle *h);
+/* Everything in `left` into the base, the counts and the mark; stops at `until_ms` (mono). True:
+ * the base has it all. The actors have stopped. */
+bool checkpoint_rest(struct embedded *e, int64_t until_ms);
+/* Is it time to begin? Under the lock. */
+bool checkpoint_due(const struct embedded *e);
+
+/* -- replay -- */
+/* The journal from `from` on, into `left` and the counts. *out has its segments and its end. */
+MUST_USE enum status embedded_replay(struct embedded *e, struct mark from, struct recovery *out,
+                                     struct buf *why);
+
+/* Under the lock: wait until something has happened. */
+void embedded_wait(struct embedded *e);
+
+#endif

@@ -1,0 +1,170 @@
+/* What a start reads from the journal (embedded.h): records the base lacks, into `left`. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/embedded_parts.h"
+
+enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20 };
+
+struct replaying {
+    struct embedded *e;
+    struct base_reader *reader; /* entered */
+    struct seal *seal;
+    struct buf secret;
+    struct arena arena;
+    size_t size; /* of the arena */
+};
+
+static void free_arena(struct replaying *r)
+{
+    void *memory = r->arena.base;
+    arena_fini(&r->arena);
+    free(memory);
+}
+
+static void fit_arena(struct replaying *r, size_t size)
+{
+    if (r->size)
+        free_arena(r);
+    r->size = size;
+    void *memory = malloc(size);
+    if (!memory)
+        check_no_memory();
+    arena_init(&r->arena, memory, size);
+}
+
+static bool is_id(struct span id)
+{
+    return id.len <= STORE_ID_MAX && span_index(id, 0) == id.len;
+}
+
+static bool is_key(const struct embedded *e, const struct store_key *key)
+{
+    return key->partition < e->o.partitions && is_id(key->device) && is_id(key->module) &&
+           (key->device.len || (key->module.len && key->partition == 0));
+}
+
+static enum status open_secret(struct replaying *r, struct span key, struct span sealed)
+{
+    buf_clear(&r->secret);
+    if (sealed.len == 0)
+        return OK;
+    if (sealed.len < SEAL_EXTRA)
+        return DAMAGED;
+    buf_reserve(&r->secret, sealed.len);
+    r->secret.len = sealed.len - SEAL_EXTRA;
+    return seal_open(r->seal, key, sealed, r->secret.data);
+}
+
+/* The record as the base has it, counted. One that is damaged there stays so unless the journal
+ * has it whole. */
+static enum status before_in_base(struct replaying *r, struct span key, struct record **out)
+{
+    enum status st = base_get(r->reader, key, out);
+    *out = st == OK ? *out : NULL;
+    return st == SERVER_ERROR ? SERVER_ERROR : OK;
+}
+
+static enum status apply(struct replaying *r, struct record *before, struct span effect,
+                         struct record **out)
+{
+    for (;;) {
+        enum status st =
+            r->e->o.replay->apply(before, effect, buf_span(&r->secret), &r->arena, out);
+        if (st != TOO_LARGE || r->size >= SCRATCH_MAX)
+            return st;
+        fit_arena(r, r->size * 2);
+    }
+}
+
+static void keep(struct embedded *e, struct span key, struct record *before, struct record *after,
+                 uint64_t seq)
+{
+    struct table_row *row = table_find(&e->left, key);
+    if (!row && before == after)
+        return; /* the base has it */
+    if (!row)
+        row = table_get(&e->left, key);
+    table_set(row, after);
+    row->batch = seq;
+}
+
+static enum status replay_entry(struct replaying *r, struct block_entry entry)
+{
+    struct embedded *e = r->e;
+    struct replay_head head;
+    struct key key;
+    struct record *before = NULL, *after = NULL;
+    TRY(e->o.replay->head(entry.effect, &head));
+    if (!is_key(e, &head.key))
+        return DAMAGED;
+    key_encode(&key, &head.key);
+    TRY(open_secret(r, key_span(&key), entry.sealed));
+    const struct table_row *row = table_find(&e->left, key_span(&key));
+    if (row)
+        before = row->record ? record_ref(row->record) : NULL;
+    else
+        TRY(before_in_base(r, key_span(&key), &before));
+    enum status st = apply(r, before, entry.effect, &after);
+    if (st == OK)
+        keep(e, key_span(&key), before, after, head.seq);
+    record_unref(before);
+    if (st == OK)
+        record_unref(after);
+    return st;
+}
+
+static enum status replay_counts(struct embedded *e, struct block_count count)
+{
+    if (count.partition >= e->o.partitions)
+        return DAMAGED;
+    if (count.counts.seq > e->parts[count.partition].seq)
+        e->parts[count.partition] = count.counts;
+    return OK;
+}
+
+static enum status on_block(void *owner, const struct block *block, struct span bytes,
+                            struct buf *why)
+{
+    struct replaying *r = owner;
+    struct span rest = block_body(bytes);
+    enum status st = OK;
+    for (uint32_t i = 0; i < block->entries && st == OK; i++)
+        st = replay_entry(r, block_take_entry(&rest));
+    for (uint32_t i = 0; i < block->counts && st == OK; i++)
+        st = replay_counts(r->e, block_take_counts(&rest));
+    if (st == SERVER_ERROR)
+        buf_printf(why, "cannot read the base: %s", base_text(r->e->base, r->reader->error));
+    else if (st != OK)
+        buf_printf(why,
+                   "the journal holds a change at position %llu that does not fit what came before "
+                   "it; see twinhub check",
+                   (unsigned long long)block->position);
+    return st == SERVER_ERROR ? base_status(r->e->base, r->reader->error) : st;
+}
+
+enum status embedded_replay(struct embedded *e, struct mark from, struct recovery *out,
+                            struct buf *why)
+{
+    struct replaying r = {.e = e, .seal = seal_create(e->o.master_key)};
+    struct recovery_options options = {
+        .disk = e->disk, .hub_id = e->o.hub_id, .from = from, .fn = on_block, .owner = &r};
+    fit_arena(&r, SCRATCH_MIN);
+    enum status st = base_reader_open(e->base, &r.reader);
+    if (st == OK)
+        st = base_enter(r.reader);
+    if (st == OK) {
+        st = recovery_run(&options, out, why);
+        base_leave(r.reader);
+    } else {
+        buf_printf(why, "cannot read the base: %s", base_text(e->base, r.reader->error));
+        st = base_status(e->base, r.reader->error);
+    }
+    base_reader_close(r.reader);
+    seal_destroy(r.seal);
+    if (r.secret.data)
+        explicit_bzero(r.secret.data, r.secret.cap);
+    buf_fini(&r.secret);
+    free_arena(&r);
+    return st;
+}
