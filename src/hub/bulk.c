@@ -47,6 +47,12 @@ static const struct bulk_mode *mode_find(struct span name)
     return NULL;
 }
 
+bool bulk_deletes(struct span mode)
+{
+    const struct bulk_mode *found = mode_find(mode);
+    return found && found->exists == DEED_DELETE;
+}
+
 /* ---- the bulk call ---- */
 
 /* {0} when the member is absent or no string. */

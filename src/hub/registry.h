@@ -39,6 +39,8 @@ MUST_USE enum status bulk_check(struct doc_node array);
 /* Who is meant: *out is filled, as sent. BAD_ARGUMENT when the ids are missing, of a wrong type or
  * not valid: then the entry is an error and makes no operation. */
 MUST_USE enum status bulk_entry(struct doc_node entry, struct bulk_entry *out);
+/* Does a mode (as sent; empty: absent) only ever delete? */
+bool bulk_deletes(struct span mode);
 /* One element of "errors"; the caller puts commas, brackets and the frame. */
 void bulk_put_error(struct buf *b, const struct bulk_entry *entry, enum status st, struct span why);
 

@@ -237,6 +237,8 @@ static const struct { /* NOLINT(clang-analyzer-optin.performance.Padding) */
      OK, NULL, "$iothub/twin/res/403/?$rid=r", E2("403100", "s")},
     {"the store cannot write", MQTT_PUBLISH, ACT_OP, OP_TWIN_REPORT, 0, "r", false, UNAVAILABLE, NULL, OK,
      NULL, "$iothub/twin/res/503/?$rid=r", E2("503001", "the store cannot write now")},
+    {"no space is left", MQTT_PUBLISH, ACT_OP, OP_TWIN_REPORT, 0, "r", false, STORAGE_FULL, NULL, OK,
+     NULL, "$iothub/twin/res/500/?$rid=r", E2("503001", "no space is left to write")},
     {"gone meanwhile: 404, then the end", MQTT_PUBLISH, ACT_OP, OP_TWIN_READ, 0, "r", false, NO_DEVICE,
      "d", NO_DEVICE, NULL, "$iothub/twin/res/404/?$rid=r", E2("404001", "d")},
     {"telemetry, QoS 0", MQTT_PUBLISH, ACT_EVENT, 0, 0, "", false, OK, NULL, OK, NULL, NULL, NULL},

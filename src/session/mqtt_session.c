@@ -288,7 +288,10 @@ static void answer_twin(const struct mqtt_session *s, const struct mqtt_action *
         return; /* executed, and the response is lost (7.5) */
     struct buf topic = {0}, error = {0};
     if (outcome->status != OK) {
-        topic_put_twin_response(&topic, status_get(outcome->status)->http, a->rid, -1);
+        int status = status_get(outcome->status)->http;
+        if (outcome->status == STORAGE_FULL)
+            status = 500; /* 507 is a number of HTTP alone */
+        topic_put_twin_response(&topic, status, a->rid, -1);
         error_put_device(&error, outcome->status, outcome->why, c->now, c->random);
         put_publish(out, &topic, buf_span(&error));
         buf_fini(&error);

@@ -248,8 +248,15 @@ static bool is_behind(const struct conn *c)
  * hub stops nothing new is begun, or a peer that never pauses would keep it from stopping. */
 static bool may_run(const struct conn *c)
 {
-    return !c->ended && !c->parked && !c->moving && !c->finish && !c->calling &&
+    return !c->ended && !c->parked && !c->waits_room && !c->moving && !c->finish && !c->calling &&
            c->replies < UNANSWERED_MAX && !c->shard->failed && !c->shard->stopping && !is_behind(c);
+}
+
+/* Its next operation waits for the store; what comes behind it is looked at for pings. */
+static bool may_ping(const struct conn *c)
+{
+    return c->waits_room && c->mqtt.state == M_OPEN && c->in.len < WAITING_INPUT_MAX &&
+           c->replies < UNANSWERED_MAX;
 }
 
 /* Read from the socket only what can be used soon. */
@@ -258,10 +265,8 @@ static void set_reading(struct conn *c)
     struct shard *s = c->shard;
     if (c->ended || c->moving)
         return;
-    bool full = s->cluster->pending && s->cluster->pending_max &&
-                s->cluster->pending(s->cluster->ctx, s->index) > s->cluster->pending_max;
-    bool no_read =
-        full || (c->in.len > 0 && (!may_run(c) || c->in.len > MQTT_HEAD_MAX + MQTT_PACKET_MAX));
+    bool goes_on = may_run(c) || may_ping(c);
+    bool no_read = c->in.len > 0 && (!goes_on || c->in.len > MQTT_HEAD_MAX + MQTT_PACKET_MAX);
     if (no_read == c->no_read)
         return;
     c->no_read = no_read;
@@ -324,6 +329,8 @@ void conn_run(struct conn *c)
     }
     if (used && c->in.len && may_run(c))
         conn_ready(c);
+    if (c->waits_room)
+        mqtt_conn_pings(c);
     set_reading(c);
     depart(c);
 }
@@ -371,6 +378,8 @@ void conn_bytes(struct link *l, struct span bytes)
         return;
     }
     buf_put(&c->in, span_skip(bytes, used));
+    if (c->waits_room)
+        mqtt_conn_pings(c);
     if (c->in.len && (used || c->in.len > bytes.len))
         conn_ready(c);
     set_reading(c);
@@ -388,8 +397,8 @@ void conn_drained(struct link *l)
 
 static bool mqtt_is_late(const struct conn *c, struct now now)
 {
-    if (c->mqtt.state != M_OPEN)
-        return now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
+    if (c->mqtt.state != M_OPEN) /* a CONNECT that waits for the store is not the client's delay */
+        return !c->waits_room && now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
     return !c->no_read && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
 }
 

@@ -9,6 +9,7 @@
 enum {
     OPS_A_TURN = 16,             /* of one connection, then the next */
     UNANSWERED_MAX = 16,         /* replies held; then its socket is not read */
+    WAITING_INPUT_MAX = 4096,    /* behind a write the store has no room for; then the same */
     UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
@@ -30,9 +31,10 @@ struct conn {
     uint64_t id; /* slot and generation: names it across ticks and threads */
     struct shard *shard;
     struct link *link;
-    struct list ready, held;
+    struct list ready, held; /* `ready`: in shard.ready or shard.waiting */
     enum conn_kind kind;
     bool parked;      /* something it reads is being loaded */
+    bool waits_room;  /* in shard.waiting: its next operation writes, and the store is busy */
     bool moving;      /* on its way to another shard */
     bool ended;       /* nothing is read any more */
     bool no_read;     /* reading is off */
@@ -89,10 +91,25 @@ void conn_sweep(struct shard *s);
 /* Use bytes of `in`, at most OPS_A_TURN packets; returns how many bytes were used. */
 size_t mqtt_conn_run(struct conn *c, struct span in);
 void mqtt_conn_end(struct conn *c);
+/* Answer the PINGREQs among what waits in c->in. */
+void mqtt_conn_pings(struct conn *c);
 
 /* ---- http_conn.c ---- */
 size_t http_conn_run(struct conn *c, struct span in);
 void http_conn_answer(struct shard *s, struct call *call);
+
+/* ---- room.c: when the store has no room (store.h) ----
+ *
+ * While it is busy, operations that write wait in their places: those of a connection with what
+ * came behind them, calls in shard.calls. Reading goes on, so that who only reads, or pings, is
+ * answered. Without space, what needs some is refused before it is applied. */
+bool room_waits(const struct shard *s, const struct op *op);
+/* OK, or STORAGE_FULL. `mode`: the importMode of a bulk entry. */
+enum status room_judge(struct shard *s, const struct op *op, struct span mode);
+/* The connection's next operation waits. */
+void room_park(struct conn *c);
+/* Once a turn: what waited goes on when it can. */
+void room_step(struct shard *s);
 
 /* ---- gather.c: calls that ask several shards ---- */
 void gather_bulk(struct conn *c);

@@ -27,6 +27,9 @@ static const struct {
     ROW(batches,           "twinhub_batches_total",           "counter", "batches committed"),
     ROW(bytes_in,          "twinhub_received_bytes_total",    "counter", "plain bytes received"),
     ROW(bytes_out,         "twinhub_sent_bytes_total",        "counter", "plain bytes sent"),
+    ROW(store_busy,        "twinhub_store_busy",              "gauge",   "1 while changes wait for the store"),
+    ROW(store_no_space,    "twinhub_store_no_space",          "gauge",   "1 while changes are refused for want of space"),
+    ROW(refused_writes,    "twinhub_changes_refused_total",   "counter", "changes refused for want of space"),
 #undef ROW
     /* clang-format on */
 };

@@ -54,6 +54,10 @@ static void login(struct conn *c, const struct mqtt_action *action)
         refuse(c, MQTT_UNAVAILABLE, UNAVAILABLE, "stopping");
         return;
     }
+    if (room_waits(s, &(struct op){.kind = OP_SESSION_SAVE})) {
+        room_park(c);
+        return;
+    }
     struct op reads = {.kind = OP_TWIN_READ, .device = user->device, .module = user->module};
     enum ensured ensured = shard_ensure(s, &reads, c, NULL);
     if (ensured == ENSURE_WAITS)
@@ -114,14 +118,20 @@ static void answer(struct conn *c, const struct mqtt_action *action, const struc
         conn_end(c, st, NULL);
 }
 
-/* False: no room in the arena this turn; the same packet comes again on the next. */
+/* False: no room in the arena this turn, or in the store; the same packet comes again. */
 static bool operate(struct conn *c, const struct mqtt_action *action)
 {
     struct shard *s = c->shard;
     struct outcome outcome = {.body = &s->body};
+    if (room_waits(s, &action->op)) {
+        room_park(c);
+        return false;
+    }
     buf_clear(&s->body);
     touch(c);
-    shard_apply(s, &action->op, &outcome);
+    outcome.status = room_judge(s, &action->op, (struct span){0});
+    if (outcome.status == OK)
+        shard_apply(s, &action->op, &outcome);
     if (outcome.status == TOO_LARGE && arena_mark(&s->arena) > ARENA_KEEP)
         return false;
     COUNT_UP(*(action->op.kind == OP_TWIN_READ ? &s->totals.twin_reads : &s->totals.twin_reports),
@@ -171,7 +181,7 @@ static bool step(struct conn *c, const struct mqtt_packet *p)
         return true;
     case ACT_LOGIN:
         login(c, &action);
-        return !c->parked;
+        return !c->parked && !c->waits_room;
     case ACT_OP:
         return operate(c, &action);
     case ACT_EVENT:
@@ -201,13 +211,32 @@ size_t mqtt_conn_run(struct conn *c, struct span in)
         bool used_up = step(c, &packet);
         shard_release(c->shard, mark);
         if (!used_up) {
-            if (!c->parked && !c->moving)
+            if (!c->parked && !c->moving && !c->waits_room)
                 conn_ready(c);
             break;
         }
         at += used;
     }
     return at;
+}
+
+void mqtt_conn_pings(struct conn *c)
+{
+    struct buf *in = &c->in;
+    struct mqtt_packet p;
+    size_t used, kept = 0;
+    while (c->mqtt.state == M_OPEN && !c->ended &&
+           mqtt_decode(span_skip(buf_span(in), kept), MQTT_PACKET_MAX, &p, &used) == OK) {
+        if (p.type != MQTT_PINGREQ || p.body.len) {
+            kept += used;
+            continue;
+        }
+        buf_clear(&c->shard->out);
+        mqtt_pingresp_encode(&c->shard->out);
+        memmove(in->data + kept, in->data + kept + used, in->len - kept - used);
+        in->len -= used;
+        conn_out_now(c, buf_span(&c->shard->out));
+    }
 }
 
 void mqtt_conn_end(struct conn *c)

@@ -301,6 +301,8 @@ static bool call_run(struct shard *s, struct call *call)
         outcome.status = UNAVAILABLE;
     else
         outcome.status = authorise(s, call);
+    if (outcome.status == OK)
+        outcome.status = room_judge(s, &call->op, call->token);
     if (outcome.status == OK) {
         shard_apply(s, &call->op, &outcome);
         if (outcome.status == TOO_LARGE && (mark > ARENA_KEEP || call->attempts++ == 0))
@@ -337,11 +339,11 @@ static void take_mail(struct shard *s)
     }
 }
 
-/* May it run now? Not while what it reads is loaded, nor before the entries of the same bulk call
- * that stand before it (registry 6). */
+/* May it run now? Not while what it reads is loaded or the store is busy, nor before the entries of
+ * the same bulk call that stand before it (registry 6). */
 static bool call_may_run(const struct shard *s, const struct call *call)
 {
-    if (call->waits)
+    if (call->waits || (call->route != ROUTE_DEVICE_LIST && room_waits(s, &call->op)))
         return false;
     for (struct list *at = call->link.prev; call->gather && at != &s->calls; at = at->prev)
         if (CONTAINER_OF(at, struct call, link)->gather == call->gather)
@@ -452,6 +454,7 @@ static void shard_turn(void *shard, struct now now)
     (void)now;
     shard_now(s);
     take_mail(s);
+    room_step(s);
     run_calls(s);
     run_conns(s);
     conn_sweep(s);
@@ -510,6 +513,7 @@ struct shard *shard_create(unsigned index, const struct cluster *cluster, struct
     memcpy(s->parts, store->parts, parts_size);
     hub_init(&s->hub, &cluster->hub, random, s->parts);
     list_init(&s->ready);
+    list_init(&s->waiting);
     list_init(&s->held);
     list_init(&s->calls);
     list_init(&s->held_calls);

@@ -34,8 +34,7 @@ struct cluster {
     bool async;            /* replies leave before the sync; said in /readyz and /metrics */
     enum log_level log_level;
     bool log_json;
-    size_t arena_size;  /* of each shard; 0: the default */
-    size_t pending_max; /* bytes waiting for the disk beyond which sockets are not read */
+    size_t arena_size; /* of each shard; 0: the default */
     /* The world: */
     void *ctx;
     struct now (*clock)(void *ctx);
@@ -43,8 +42,7 @@ struct cluster {
     void (*log)(void *ctx, struct span line);
     void (*put_ca)(void *ctx, struct buf *out); /* /.well-known/twinhub-ca.pem; any thread */
     void (*fatal)(void *ctx, enum status st);
-    void (*stopped)(void *ctx, unsigned shard);   /* after shard_stop: nothing is left to do */
-    size_t (*pending)(void *ctx, unsigned shard); /* bytes its store has not written; may be NULL */
+    void (*stopped)(void *ctx, unsigned shard); /* after shard_stop: nothing is left to do */
 };
 
 /* Counts that anybody may read at any time; written by the shard alone. */
@@ -55,6 +53,7 @@ struct shard_totals {
     _Atomic uint64_t messages, message_bytes, wills;
     _Atomic uint64_t twin_reads, twin_reports, desired_pushes, requests, refused_requests;
     _Atomic uint64_t changes, batches, bytes_in, bytes_out;
+    _Atomic uint64_t store_busy, store_no_space, refused_writes;
 };
 
 struct conn;
@@ -79,8 +78,10 @@ struct shard {
     uint32_t conn_room, conn_count, sweep_at;
     int64_t swept_ms; /* mono, when conn_sweep last ran */
     uint32_t *free_slots, free_count;
-    struct list ready; /* connections with input to read */
-    struct list held;  /* connections with output that waits */
+    struct list ready;    /* connections with input to read */
+    struct list waiting;  /* connections whose next operation the store has no room for */
+    struct list held;     /* connections with output that waits */
+    enum store_room room; /* of the store, when last looked at */
 
     struct list calls;                     /* to run, in order */
     struct list held_calls;                /* done, waiting for their batch */

@@ -33,6 +33,7 @@ struct shard {
     uint64_t committed, durable, reported; /* batches */
     enum status failing;                   /* not OK: the disk has failed */
     bool told;
+    enum store_room room; /* as a test wants it */
 };
 
 static struct shard *shard_of(struct store *s)
@@ -193,6 +194,11 @@ static void memory_close(struct store *s)
     free_shard(shard);
 }
 
+static enum store_room memory_room(const struct store *s)
+{
+    return ((const struct shard *)(const void *)s)->room; /* the store is its first member */
+}
+
 static const struct store_ops memory_ops = {
     .load = memory_load,
     .scan = memory_scan,
@@ -200,6 +206,7 @@ static const struct store_ops memory_ops = {
     .commit = memory_commit,
     .poll = memory_poll,
     .close = memory_close,
+    .room = memory_room,
 };
 
 struct memory_env *memory_env_create(const struct memory_options *options)
@@ -267,6 +274,13 @@ void memory_store_sync(struct store *s)
 void memory_store_fail(struct store *s, enum status st)
 {
     shard_of(s)->failing = st;
+    if (s->wake)
+        s->wake(s->owner);
+}
+
+void memory_store_room(struct store *s, enum store_room room)
+{
+    shard_of(s)->room = room;
     if (s->wake)
         s->wake(s->owner);
 }

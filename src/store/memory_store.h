@@ -43,6 +43,9 @@ void memory_store_sync_upto(struct store *s, uint64_t upto);
  * `failed` with this status. */
 void memory_store_fail(struct store *s, enum status st);
 
+/* What store_room says from now on; wake is called. */
+void memory_store_room(struct store *s, enum store_room room);
+
 /* A power cut: what is not durable is gone. Every handle is freed without a word to its owner;
  * open new ones. */
 void memory_env_crash(struct memory_env *env);

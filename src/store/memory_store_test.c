@@ -112,6 +112,20 @@ TEST(a_failed_disk_acknowledges_nothing_more)
     memory_env_destroy(env);
 }
 
+TEST(it_has_the_room_that_a_test_says)
+{
+    struct memory_env *env = manual();
+    struct store *s = open_shard(env), *other = memory_env_shard(env);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    memory_store_room(s, STORE_NO_SPACE);
+    EXPECT_EQ(woken, 1);
+    EXPECT_EQ(store_room(s), STORE_NO_SPACE);
+    EXPECT_EQ(store_room(other), STORE_OPEN);
+    store_close(s);
+    store_close(other);
+    memory_env_destroy(env);
+}
+
 static void on_append(void *owner, struct record *old, const struct store_change *change)
 {
     struct buf *log = owner;
@@ -138,5 +152,5 @@ TEST(the_hook_sees_each_change_beside_what_it_replaces)
 }
 
 TEST_MAIN(RUN(nothing_is_durable_before_the_test_says_so), RUN(a_crash_leaves_what_was_durable),
-          RUN(a_failed_disk_acknowledges_nothing_more),
+          RUN(a_failed_disk_acknowledges_nothing_more), RUN(it_has_the_room_that_a_test_says),
           RUN(the_hook_sees_each_change_beside_what_it_replaces))

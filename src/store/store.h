@@ -60,7 +60,8 @@ typedef void store_done_fn(void *owner, enum status st);
 /* May more be asked of it? */
 enum store_room {
     STORE_OPEN,
-    STORE_BUSY,    /* sockets are not read until it is open again; what is under way goes on */
+    STORE_BUSY,    /* what writes waits until it is open again, in the end in unread sockets; reads
+                      and what a connection's end leaves go on */
     STORE_NO_SPACE /* nothing that needs space is applied (507); reads, deletions and sessions are
                     */
 };

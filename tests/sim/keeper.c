@@ -201,6 +201,12 @@ static void keeper_close(struct store *s)
     keeper_destroy(s);
 }
 
+static enum store_room keeper_room(const struct store *s)
+{
+    const struct keeper *k = (const void *)s; /* the store is its first member */
+    return store_room(k->inner);
+}
+
 static const struct store_ops keeper_ops = {
     .load = keeper_load,
     .scan = keeper_scan,
@@ -208,6 +214,7 @@ static const struct store_ops keeper_ops = {
     .commit = keeper_commit,
     .poll = keeper_poll,
     .close = keeper_close,
+    .room = keeper_room,
 };
 
 struct store *keeper_create(struct store *inner, const struct keeper_options *options)

@@ -199,10 +199,21 @@ static void on_pass(struct script *s, struct span text)
     world_settle(&s->world);
 }
 
-static void on_store(struct script *s)
+static void on_store(struct script *s, struct span what)
 {
-    for (unsigned i = 0; i < s->world.cluster.count; i++)
-        memory_store_fail(s->world.stores[i], STORAGE_FULL);
+    for (unsigned i = 0; i < s->world.cluster.count; i++) {
+        struct store *store = s->world.stores[i];
+        if (span_eq(what, SPAN("fails")))
+            memory_store_fail(store, STORAGE_FULL);
+        else if (span_eq(what, SPAN("busy")))
+            memory_store_room(store, STORE_BUSY);
+        else if (span_eq(what, SPAN("full")))
+            memory_store_room(store, STORE_NO_SPACE);
+        else if (span_eq(what, SPAN("open")))
+            memory_store_room(store, STORE_OPEN);
+        else
+            script_fail(s, "a store is not %.*s", SPAN_ARG(what));
+    }
     world_settle(&s->world);
 }
 
@@ -328,7 +339,7 @@ static bool run_command(struct script *s, struct span word, struct span rest)
     } else if (span_eq(word, SPAN("restart")) || span_eq(word, SPAN("crash")))
         on_restart(s, word.data[0] == 'c');
     else if (span_eq(word, SPAN("store")))
-        on_store(s);
+        on_store(s, rest);
     else if (span_eq(word, SPAN("twin")))
         on_twin(s, rest);
     else if (span_eq(word, SPAN("metric")))
