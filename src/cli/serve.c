@@ -477,6 +477,7 @@ int cli_serve(int argc, char **argv)
     static struct hub_process process;
     struct hub_process *p = &process;
     struct buf why = {0};
+    system_memory();
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)
             return help();

@@ -165,26 +165,31 @@ static bool read_key(const struct pki *p, const char *name, EVP_PKEY **out, stru
 
 static enum key_kind kind_of(const X509 *certificate)
 {
-    return EVP_PKEY_get_base_id(X509_get0_pubkey(certificate)) == EVP_PKEY_RSA ? KEY_RSA : KEY_EC;
+    const EVP_PKEY *key = X509_get0_pubkey(certificate); /* NULL: of a kind nobody knows */
+    return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? KEY_RSA : KEY_EC;
 }
 
-/* The first certificate of that kind in a file; NULL when there is none. */
+/* The first certificate of that kind in a file; NULL when there is none. *damaged: what is in the
+ * file cannot all be read. */
 static bool read_certificate(const struct pki *p, const char *name, enum key_kind kind, X509 **out,
-                             struct buf *why)
+                             bool *damaged, struct buf *why)
 {
     struct buf text = {0};
     *out = NULL;
+    *damaged = false;
     bool fine = read_file(p, name, &text, why);
     if (fine && text.len) {
         BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
         CHECK(bio != NULL);
-        X509 *x;
-        while (!*out && (x = PEM_read_bio_X509(bio, NULL, NULL, no_password))) {
+        X509 *x = NULL;
+        unsigned found = 0;
+        for (; !*out && (x = PEM_read_bio_X509(bio, NULL, NULL, no_password)); found++) {
             if (kind_of(x) == kind)
                 *out = x;
             else
                 X509_free(x);
         }
+        *damaged = !found || (!x && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE);
         BIO_free(bio);
         ERR_clear_error();
     }
@@ -242,9 +247,17 @@ static bool have_ca(struct pki *p, enum key_kind kind, struct buf *why)
     struct issuer *issuer = &p->issuer[kind];
     if (issuer->certificate)
         return true;
-    if (!read_certificate(p, "ca.pem", kind, &issuer->certificate, why) ||
+    bool damaged;
+    if (!read_certificate(p, "ca.pem", kind, &issuer->certificate, &damaged, why) ||
         !read_key(p, files[kind].ca_key, &issuer->key, why))
         return false;
+    if (damaged) {
+        buf_printf(why,
+                   "%s is damaged: restore it, or move it and its keys away to start with a new CA "
+                   "that every client must be given",
+                   p->ca_path);
+        return false;
+    }
     if (!issuer->certificate) {
         EVP_PKEY_free(issuer->key);
         return make_ca(p, kind, why);
@@ -291,8 +304,9 @@ static bool have_server(struct pki *p, enum key_kind kind, struct now now, bool 
     }
     EVP_PKEY *key = NULL;
     X509 *leaf = NULL;
+    bool damaged; /* or of another CA, or too old: it is made anew */
     bool fine = read_key(p, files[kind].server_key, &key, why) &&
-                read_certificate(p, files[kind].server_pem, kind, &leaf, why);
+                read_certificate(p, files[kind].server_pem, kind, &leaf, &damaged, why);
     bool serves =
         fine && key && leaf && certificate_serves(leaf, key, ca, p->names, now.wall_ms + renew_ms);
     /* A CA in its last days has nothing longer to give. */

@@ -308,6 +308,16 @@ TEST(what_cannot_be_is_refused_with_a_reason)
     buf_clear(&why);
     EXPECT(!pki_open(dir, NULL, 0, system_random(), start, &why));
     EXPECT(memmem(why.data, why.len, "has no fitting ca.key", 21) != NULL);
+    /* Nor is one whose certificate cannot be read. */
+    FILE *f = fopen(file, "r+e");
+    EXPECT(f && fseek(f, 200, SEEK_SET) == 0 && fputs("!!!!", f) >= 0 && fclose(f) == 0);
+    buf_clear(&why);
+    EXPECT(!pki_open(dir, NULL, 0, system_random(), start, &why));
+    EXPECT(memmem(why.data, why.len, "is damaged", 10) != NULL);
+    EXPECT(truncate(file, 20) == 0);
+    buf_clear(&why);
+    EXPECT(!pki_open(dir, NULL, 0, system_random(), start, &why));
+    EXPECT(memmem(why.data, why.len, "is damaged", 10) != NULL);
     /* A key that was never published, as a crash may leave it, is. */
     unlink_in_dir("ca.pem");
     pki_close(open_with(NULL, start));

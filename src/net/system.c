@@ -1,10 +1,13 @@
 #include "net/system.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <uv.h>
 
 #include "base/check.h"
 
@@ -46,4 +49,56 @@ uint64_t system_prepare(void)
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
     struct rlimit raised = {.rlim_cur = files.rlim_max, .rlim_max = files.rlim_max};
     return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : files.rlim_cur;
+}
+
+/* ---- memory for the libraries ---- */
+
+static void *given(void *at, size_t size)
+{
+    if (!at && size)
+        check_no_memory();
+    return at;
+}
+
+static void *uv_take(size_t size)
+{
+    return given(malloc(size), size);
+}
+
+static void *uv_retake(void *at, size_t size)
+{
+    return given(realloc(at, size), size);
+}
+
+static void *uv_take_zeroed(size_t count, size_t size)
+{
+    return given(calloc(count, size), count * size);
+}
+
+/* libcrypto takes no memory for no bytes. */
+static void *ssl_take(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size ? uv_take(size) : NULL;
+}
+
+static void ssl_free(void *at, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(at);
+}
+
+static void *ssl_retake(void *at, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (size)
+        return uv_retake(at, size);
+    free(at);
+    return NULL;
+}
+
+void system_memory(void)
+{
+    CHECK(uv_replace_allocator(uv_take, uv_retake, uv_take_zeroed, free) == 0);
+    CHECK(CRYPTO_set_mem_functions(ssl_take, ssl_retake, ssl_free) == 1);
 }

@@ -17,4 +17,9 @@ struct random system_random(void);
  * of open files raised to its hard maximum, which is returned. */
 uint64_t system_prepare(void);
 
+/* Once, before libuv and libcrypto are used: they allocate as we do, so that without memory the
+ * process ends with exit code 70 and one line, and "no memory" is never taken for another answer.
+ */
+void system_memory(void);
+
 #endif
