@@ -44,7 +44,7 @@ uint32_t history_write(struct history *h, enum section which, uint32_t unit, str
     h->of[which].units[n] = unit;
     buf_printf(out, "{\"u\":%u,\"in\":", unit);
     put_inner(out, unit);
-    buf_printf(out, ",\"k%u\":%u,\"k%u\":null}", n % KEYS, unit, (n + REMOVED_AFTER) % KEYS);
+    buf_printf(out, ",\"k%u\":%u,\"k%u\":null}", unit % KEYS, unit, (unit + REMOVED_AFTER) % KEYS);
     return n;
 }
 
@@ -59,10 +59,10 @@ bool history_tags(uint32_t unit, struct buf *out)
 /* The value of key k<key> after n writes; 0: it is absent. */
 static uint32_t key_after(const uint32_t *units, uint32_t n, uint32_t key)
 {
-    for (uint32_t back = 0; back < KEYS && back < n; back++) {
-        if ((n - back) % KEYS == key)
-            return units[n - back];
-        if ((n - back + REMOVED_AFTER) % KEYS == key)
+    for (; n; n--) {
+        if (units[n] % KEYS == key)
+            return units[n];
+        if ((units[n] + REMOVED_AFTER) % KEYS == key)
             return 0;
     }
     return 0;
@@ -266,6 +266,13 @@ bool history_ack(struct history *h, enum section which, uint32_t n, int64_t vers
     if (n > h->of[which].acked)
         h->of[which].acked = n;
     return true;
+}
+
+void history_refuse(struct history *h, enum section which, uint32_t n)
+{
+    uint32_t *units = h->of[which].units;
+    memmove(units + n, units + n + 1, (h->of[which].sent - n) * sizeof(*units));
+    h->of[which].sent--;
 }
 
 bool history_push(struct history *h, int64_t version, struct span payload, struct buf *why)

@@ -40,6 +40,8 @@ bool history_tags(uint32_t unit, struct buf *out);
 /* The n-th write was answered; `version` 0: without saying which version it made. */
 MUST_USE bool history_ack(struct history *h, enum section which, uint32_t n, int64_t version,
                           struct buf *why);
+/* The n-th write was refused, and has changed nothing: those behind it move up by one. */
+void history_refuse(struct history *h, enum section which, uint32_t n);
 /* A desired patch was pushed to the device. */
 MUST_USE bool history_push(struct history *h, int64_t version, struct span payload,
                            struct buf *why);

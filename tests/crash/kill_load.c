@@ -27,7 +27,7 @@ enum peer_state { OFF, CONNECTING, SUBSCRIBING, OPEN };
 
 /* A request under way: a write, or a read of the twin (n is 0). */
 struct request {
-    uint32_t n;
+    uint32_t n, rid;
     bool acked; /* by PUBACK; its answer is still to come */
     uint16_t packet_id;
     struct history_mark since;
@@ -168,7 +168,8 @@ static void put_request(struct peer *p)
         buf_text(&topic, "$iothub/twin/GET/?$rid=0");
     } else {
         r->n = history_write(&t->history, REPORTED, p->load->next_unit++, &body);
-        buf_printf(&topic, "$iothub/twin/PATCH/properties/reported/?$rid=%u", r->n);
+        r->rid = r->n;
+        buf_printf(&topic, "$iothub/twin/PATCH/properties/reported/?$rid=%u", r->rid);
         if (t->device[9] % 2) {
             r->packet_id = ++p->packet_id ? p->packet_id : ++p->packet_id;
             publish.qos = 1;
@@ -258,7 +259,7 @@ static void on_response(struct peer *p, const struct mqtt_publish *m)
     struct buf why = {0};
     int64_t status = number_after(m->topic, "/res/"), rid = number_after(m->topic, "$rid=");
     const struct request *r = &p->requests[0];
-    if (p->count == 0 || rid != r->n) {
+    if (p->count == 0 || rid != r->rid) {
         wrong_text(p, "an answer out of order", m->topic);
         return;
     }
@@ -271,6 +272,11 @@ static void on_response(struct peer *p, const struct mqtt_publish *m)
         l->last_ack_ns = now_ns();
         if (!history_ack(h, REPORTED, r->n, number_after(m->topic, "$version="), &why))
             wrong(l, p->twin, &why);
+    } else if (r->n && status == 500 && l->no_space) {
+        l->refused++;
+        history_refuse(h, REPORTED, r->n);
+        for (unsigned i = 1; i < p->count; i++)
+            p->requests[i].n -= p->requests[i].n != 0;
     } else if (!l->stopping) {
         wrong_text(p, "refused", m->topic);
     }
@@ -307,10 +313,12 @@ static void on_puback(struct peer *p, const struct mqtt_packet *packet)
     for (unsigned i = 0; i < p->count; i++) {
         if (p->requests[i].packet_id != id || !id)
             continue;
+        p->requests[i].packet_id = 0;
+        if (p->load->no_space)
+            return; /* it may yet be refused */
         if (!history_ack(&p->twin->history, REPORTED, p->requests[i].n, 0, &why))
             wrong(p->load, p->twin, &why);
         buf_fini(&why);
-        p->requests[i].packet_id = 0;
         p->load->last_ack_ns = now_ns();
         return;
     }
@@ -360,6 +368,10 @@ static void on_http(struct peer *p, int status, struct span body)
         if (!history_ack(&t->history, DESIRED, r.n, 0, &why) ||
             !history_see(&t->history, r.since, body, true, &why))
             wrong(l, t, &why);
+        t->patched = false;
+    } else if (status == 507 && l->no_space) {
+        l->refused++;
+        history_refuse(&t->history, DESIRED, p->requests[0].n);
         t->patched = false;
     } else if (!l->stopping) {
         wrong_text(p, "refused", body);

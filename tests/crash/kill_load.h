@@ -33,12 +33,13 @@ struct load {
     uint64_t seed;
     bool stopping;       /* refusals that say so are no wonder */
     bool no_writes;      /* answers only */
+    bool no_space;       /* writes may be refused for want of space */
     unsigned open;       /* connections */
     unsigned wrong;      /* what should not have been */
     unsigned resets;     /* connections that ended with an error, not an end */
     unsigned unanswered; /* requests whose connection ended before their answer */
     int64_t last_ack_ns; /* of a write; monotonic */
-    uint64_t acked[SECTIONS], reads, pushes;
+    uint64_t acked[SECTIONS], reads, pushes, refused;
 };
 
 void load_init(struct load *l, struct hub *hub, uint64_t seed);

@@ -1,173 +1,231 @@
-/* The disk that fails (trials F05): under load a system call of the store is made to fail with EIO,
- * after a pause in which nothing that waits for it may be acknowledged. The hub must end with exit
- * code 70 within a second, acknowledge nothing more, and have everything acknowledged when it is
- * started again.
+/* The disk that fails (trials F04, F05): each call site of the store is made to fail, in a hub that
+ * starts, in one that makes its directory, and in one under load. There the failing call first
+ * takes its time, in which nothing that waits for it may be acknowledged; then the hub must end
+ * with exit code 70 within a second and acknowledge nothing more. Afterwards it starts again and
+ * has everything that was acknowledged.
  *
- *   disk_errors TWINHUB ROUNDS [SEED]
+ *   disk_errors TWINHUB FAULT_SO LAPS [SEED]
  *
- * Exit 77: no strace here, or it may not trace.
+ * A lap is every call site once, at its first call in the first lap, at any later. With 0 laps it
+ * is one, but only every third site of the starts.
  */
+#include "fault.h"
 #include "kill_load.h"
 
 #include "base/test.h"
-#include "base/text.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
-
-/* What LMDB syncs and writes with: data pages, one alone, a few in a row, and the meta page. */
-static const char *const sites[] = {"fdatasync", "pwrite64", "writev"};
 
 enum {
-    PAUSE_MS = 400, /* before the call fails; what was acknowledged before has arrived by then */
-    WHEN_MAX = 30,  /* which call of a thread fails */
-    LIMIT_S = 20,
-    SKIPPED = 77,
-    EXIT_STORE = 70
+    PAUSE_MS = 300,  /* before the call fails; what was acknowledged before has arrived by then */
+    WHEN_MAX = 30,   /* which call fails */
+    WARM_MS = 2000,  /* to see what is called */
+    WARM_CALLS = 3,  /* a site that is called less often is not of the store's work */
+    LIMIT_MS = 3000, /* to reach the call */
+    EXIT_LIMIT_MS = 1000,
+    EXIT_STORE = 70,
+    EXIT_SETUP = 78,
+    STARTS_MAX = 4 /* calls of a site that fail in starts */
 };
 
 struct trial {
     struct hub hub;
     struct load load;
+    struct fault_control *fault;
     uint64_t seed;
-    unsigned rounds, wrong_codes, late_acks;
-    int64_t *took_ms; /* from the failure to the exit */
+    uint64_t before[FAULT_SITES]; /* calls seen before what is looked at */
+    unsigned laps, rounds, reached, wrong_codes, late_acks, wrong_starts;
+    int64_t took_ms; /* from the failure to the exit, the longest */
 };
 
-static pid_t trace(struct trial *t, const char *site, const char *output)
+static void look(struct trial *t)
 {
-    char inject[96], calls[32], pid[16];
-    snprintf(calls, sizeof(calls), "trace=%s", site);
-    snprintf(inject, sizeof(inject), "inject=%s:error=EIO:delay_enter=%d:when=%u+", site,
-             PAUSE_MS * 1000, 1 + (unsigned)(test_random(&t->seed) % WHEN_MAX));
-    snprintf(pid, sizeof(pid), "%d", (int)t->hub.pid);
-    const char *const argv[] = {"/usr/bin/strace",
-                                "-f",
-                                "-qq",
-                                "-ttt",
-                                "-e",
-                                calls,
-                                "-e",
-                                inject,
-                                "-o",
-                                output,
-                                "-p",
-                                pid,
-                                NULL};
-    char log[96];
-    snprintf(log, sizeof(log), "%s/tracer", t->hub.root);
-    return process_start(argv, log);
+    for (uint32_t i = 0; i < FAULT_SITES; i++)
+        t->before[i] = atomic_load(&t->fault->sites[i].seen);
 }
 
-/* When the first failing call began, by the monotonic clock; 0: there was none. */
-static int64_t failure_ns(const char *output)
+static uint64_t called(const struct trial *t, uint32_t site)
 {
-    char *line = NULL;
-    size_t room = 0;
-    int64_t at = 0;
-    struct timespec wall;
-    FILE *f = fopen(output, "re");
-    if (!f)
-        return 0;
-    while (!at && getline(&line, &room, f) > 0) {
-        const char *space = strchr(line, ' '); /* PID SECONDS CALL */
-        if (!space || !strstr(line, "(INJECTED)"))
-            continue;
-        at = (int64_t)(strtod(space, NULL) * 1e6) * 1000;
-        if (strstr(line, "resumed>")) /* other threads were traced meanwhile: its end is on it */
-            at -= PAUSE_MS * 1000000LL;
-    }
-    free(line);
-    fclose(f);
-    clock_gettime(CLOCK_REALTIME, &wall);
-    return at ? at - ((int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec) + now_ns() : 0;
+    return atomic_load(&t->fault->sites[site].seen) - t->before[site];
 }
 
-/* Did the tracer get to see anything? */
-static bool was_traced(const char *output)
+/* Reading a file again, or removing one that nobody needs, may fail without harm. */
+static bool matters(const struct fault_control *f, uint32_t site)
 {
-    struct stat st;
-    return stat(output, &st) == 0 && st.st_size > 0;
+    uint32_t call = f->sites[site].call;
+    return call == FAULT_WRITE || call == FAULT_SYNC || call == FAULT_RENAME ||
+           call == FAULT_TRUNCATE;
 }
 
-static int fail_once(struct trial *t, unsigned round)
+static void tell(struct trial *t, uint32_t site, const char *what, int code)
+{
+    struct buf log = hub_file(&t->hub, "log");
+    size_t from = log.len > 400 ? log.len - 400 : 0;
+    printf("WRONG  %s: %s, exit code %d\n%.*s\n", fault_site_name(t->fault, site), what, code,
+           SPAN_ARG(span_skip(buf_span(&log), from)));
+    buf_fini(&log);
+}
+
+/* ---- under load ---- */
+
+static void judge(struct trial *t, uint32_t site, int code, int64_t ended_ns)
 {
     struct load *l = &t->load;
-    const char *site = sites[round % COUNT(sites)];
-    char output[96];
-    snprintf(output, sizeof(output), "%s/strace.%u", t->hub.root, round);
+    int64_t failed_ns = atomic_load(&t->fault->began_ns) + PAUSE_MS * 1000000LL;
+    t->reached++;
+    if (code != EXIT_STORE && (code >= 0 || matters(t->fault, site))) {
+        t->wrong_codes++;
+        tell(t, site, "failed", code);
+    }
+    if (code != EXIT_STORE)
+        return;
+    if ((ended_ns - failed_ns) / 1000000 > t->took_ms)
+        t->took_ms = (ended_ns - failed_ns) / 1000000;
+    if (l->last_ack_ns > failed_ns) {
+        t->late_acks++;
+        printf("%lld ms late\n", (long long)(l->last_ack_ns - failed_ns) / 1000000);
+        tell(t, site, "acknowledged afterwards", code);
+    }
+}
+
+static void fail_under_load(struct trial *t, uint32_t site, uint64_t nth, int error)
+{
+    struct load *l = &t->load;
     load_connect(l);
     while (!load_is_ready(l) && l->open)
         load_run(l, 2);
-    pid_t tracer = trace(t, site, output);
+    atomic_store(&t->fault->pause_us, PAUSE_MS * 1000);
+    fault_arm(t->fault, site, nth, UINT64_MAX, error);
     int code = -1;
-    for (int64_t until = now_ns() + LIMIT_S * 1000000000LL; code < 0 && now_ns() < until;) {
+    int64_t ended_ns = 0;
+    for (int64_t until = now_ns() + LIMIT_MS * 1000000LL; code < 0 && now_ns() < until;) {
         if (l->open)
             load_run(l, 5);
         code = hub_wait(&t->hub, 0);
+        ended_ns = now_ns();
+        if (atomic_load(&t->fault->failed) && !matters(t->fault, site))
+            until = atomic_load(&t->fault->began_ns) + EXIT_LIMIT_MS * 1000000LL;
     }
-    int64_t ended_ns = now_ns();
-    process_end(tracer, SIGTERM);
-    if (!was_traced(output))
-        return SKIPPED;
     l->no_writes = true;
-    load_run(l, 1000); /* what it had sent arrives still */
-    int64_t failed_ns = failure_ns(output);
-    t->took_ms[round] = (ended_ns - failed_ns) / 1000000 - PAUSE_MS;
-    t->wrong_codes += code != EXIT_STORE || !failed_ns;
-    bool late = l->last_ack_ns > failed_ns + PAUSE_MS * 1000000LL;
-    t->late_acks += late;
-    if (code != EXIT_STORE || late) {
-        struct buf log = hub_file(&t->hub, "log");
-        size_t from = log.len > 400 ? log.len - 400 : 0;
-        printf("WRONG  round %u, %s: exit code %d, the last acknowledgement %lld ms after the "
-               "failing call began\n%.*s",
-               round, site, code, (long long)(l->last_ack_ns - failed_ns) / 1000000,
-               SPAN_ARG(span_skip(buf_span(&log), from)));
-        buf_fini(&log);
-    }
+    load_run(l, 200); /* what it had sent arrives still */
+    if (atomic_load(&t->fault->failed))
+        judge(t, site, code, ended_ns);
+    fault_disarm(t->fault);
     load_close(l);
     if (t->hub.pid)
         hub_end(&t->hub, SIGKILL);
     hub_start(&t->hub, NULL);
     load_verify(l);
-    return 0;
+    t->rounds++;
 }
+
+static void run_load(struct trial *t)
+{
+    bool is_called[FAULT_SITES];
+    look(t);
+    load_connect(&t->load);
+    load_run(&t->load, WARM_MS);
+    load_close(&t->load);
+    for (uint32_t i = 0; i < FAULT_SITES; i++)
+        is_called[i] = called(t, i) >= WARM_CALLS;
+    for (unsigned lap = 0; lap == 0 || lap < t->laps; lap++) {
+        for (uint32_t i = 0; i < FAULT_SITES; i++) {
+            if (!is_called[i])
+                continue;
+            uint64_t nth = lap ? 1 + test_random(&t->seed) % WHEN_MAX : 1;
+            fail_under_load(t, i, nth, EIO);
+            if (!lap)
+                printf("       under load: %s\n", fault_site_name(t->fault, i));
+        }
+    }
+}
+
+/* ---- at the start ---- */
+
+/* `fresh`: there is no directory yet. */
+static void fail_at_start(struct trial *t, uint32_t site, uint64_t nth, int error, bool fresh)
+{
+    if (fresh)
+        hub_forget(&t->hub);
+    atomic_store(&t->fault->pause_us, 0);
+    fault_arm(t->fault, site, nth, 1, error);
+    int code = hub_try(&t->hub, NULL);
+    bool hit = atomic_load(&t->fault->failed);
+    fault_disarm(t->fault);
+    if (hit && code != EXIT_STORE && code != EXIT_SETUP && (code >= 0 || matters(t->fault, site))) {
+        t->wrong_starts++;
+        tell(t, site, fresh ? "failed while the directory was made" : "failed at the start", code);
+    }
+    if (code < 0)
+        hub_end(&t->hub, SIGKILL);
+    t->reached += hit;
+    t->rounds++;
+    if (hub_try(&t->hub, NULL) >= 0) {
+        t->wrong_starts++;
+        tell(t, site, "does not start afterwards", 0);
+    } else {
+        hub_end(&t->hub, SIGKILL);
+    }
+}
+
+static void run_starts(struct trial *t, bool fresh)
+{
+    uint64_t calls[FAULT_SITES], at_most = t->laps ? STARTS_MAX * t->laps : 1;
+    uint32_t step = t->laps ? 1 : 3, first = t->laps ? 0 : (uint32_t)(t->seed % step);
+    look(t);
+    if (fresh)
+        hub_forget(&t->hub);
+    hub_start(&t->hub, NULL);
+    hub_end(&t->hub, SIGKILL);
+    for (uint32_t i = 0; i < FAULT_SITES; i++)
+        calls[i] = called(t, i);
+    for (uint32_t i = first; i < FAULT_SITES; i += step) {
+        uint64_t most = calls[i] < at_most ? calls[i] : at_most;
+        for (uint64_t nth = 1; nth <= most; nth++)
+            fail_at_start(t, i, nth, EIO, fresh);
+        if (most)
+            printf("       %s: %s, %llu of %llu calls\n", fresh ? "fresh" : "starting",
+                   fault_site_name(t->fault, i), (unsigned long long)most,
+                   (unsigned long long)calls[i]);
+    }
+}
+
+/* ---- the whole ---- */
 
 int main(int argc, char **argv)
 {
-    if (argc < 3)
-        process_fail("usage: disk_errors TWINHUB ROUNDS [SEED]");
-    if (access("/usr/bin/strace", X_OK) != 0)
-        return SKIPPED;
-    struct trial t = {.rounds = (unsigned)strtoul(argv[2], NULL, 10),
-                      .seed = argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)time(NULL)};
-    t.took_ms = calloc(t.rounds, sizeof(*t.took_ms));
-    if (!t.took_ms)
-        process_fail("no memory");
+    if (argc < 4)
+        process_fail("usage: disk_errors TWINHUB FAULT_SO LAPS [SEED]");
+    static struct trial t;
+    t.laps = (unsigned)strtoul(argv[3], NULL, 10);
+    t.seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)time(NULL);
     hub_create(&t.hub, argv[1]);
+    t.fault = fault_begin(&t.hub, argv[2]);
     load_init(&t.load, &t.hub, t.seed + 1);
     hub_start(&t.hub, NULL);
     load_create_twins(&t.load);
-    int rc = 0;
-    for (unsigned round = 0; round < t.rounds && !rc; round++)
-        rc = fail_once(&t, round);
-    if (!rc) {
-        verdict("ends without exit code 70", t.wrong_codes, "", 0);
-        verdict("acknowledgements after the failing call", t.late_acks, "", 0);
-        verdict("changes lost, doubled or torn", t.load.wrong, "", 0);
-        verdict("from the failure to the exit, max", (double)percentile(t.took_ms, t.rounds, 100),
-                "ms", 1000);
-        printf("%u rounds; acknowledged: %llu reported, %llu desired\n", t.rounds,
-               (unsigned long long)t.load.acked[REPORTED],
-               (unsigned long long)t.load.acked[DESIRED]);
-    }
+    run_load(&t);
+    hub_end(&t.hub, SIGKILL);
+    run_starts(&t, false);
+    hub_start(&t.hub, NULL);
+    load_verify(&t.load);
+    hub_end(&t.hub, SIGKILL);
+    run_starts(&t, true);
+    printf("%u rounds, in %u the call failed; acknowledged: %llu reported, %llu desired\n",
+           t.rounds, t.reached, (unsigned long long)t.load.acked[REPORTED],
+           (unsigned long long)t.load.acked[DESIRED]);
+    verdict("ends without exit code 70", t.wrong_codes, "", 0);
+    verdict("acknowledgements after the failing call", t.late_acks, "", 0);
+    verdict("changes lost, doubled or torn", t.load.wrong, "", 0);
+    verdict("starts that went wrong", t.wrong_starts, "", 0);
+    verdict("from the failure to the exit, max", (double)t.took_ms, "ms", EXIT_LIMIT_MS);
+    verdict_that("most calls were reached", t.reached * 3 > t.rounds * 2);
     load_fini(&t.load);
+    fault_end(t.fault);
     hub_destroy(&t.hub);
-    free(t.took_ms);
-    return rc ? rc : verdict_exit();
+    return verdict_exit();
 }

@@ -109,22 +109,59 @@ static void run(struct hub *h, const char *const *settings)
     h->pid = process_start(argv, h->log_to ? h->log_to : h->log);
 }
 
-int64_t hub_start(struct hub *h, const char *const *settings)
+static _Noreturn void not_started(const struct hub *h, int code)
+{
+    struct buf log = hub_file(h, "log");
+    process_fail("the hub does not start (%d): %.*s", code, SPAN_ARG(buf_span(&log)));
+}
+
+int hub_try(struct hub *h, const char *const *settings)
 {
     int64_t began = now_ns();
     run(h, settings);
     while (!answers(h)) {
         int code = hub_wait(h, 2);
-        if (code >= 0 || now_ns() - began > START_MS * INT64_C(1000000)) {
-            struct buf log = hub_file(h, "log");
-            process_fail("the hub does not start (%d): %.*s", code, SPAN_ARG(buf_span(&log)));
-        }
+        if (code >= 0)
+            return code;
+        if (now_ns() - began > START_MS * INT64_C(1000000))
+            not_started(h, code);
     }
-    int64_t took_ms = (now_ns() - began) / 1000000;
+    h->ready_ms = (now_ns() - began) / 1000000;
     char connection[128];
     snprintf(connection, sizeof(connection), "%s/connection-string", h->data);
     service_open(&h->service, hub_address(h, HUB_HTTP), connection);
-    return took_ms;
+    return -1;
+}
+
+int64_t hub_start(struct hub *h, const char *const *settings)
+{
+    int code = hub_try(h, settings);
+    if (code >= 0)
+        not_started(h, code);
+    return h->ready_ms;
+}
+
+/* Its name for the library is in the program's dynamic section. */
+bool hub_is_sanitized(const struct hub *h)
+{
+    struct buf program = {0};
+    FILE *f = fopen(h->program, "re");
+    for (size_t n = f ? 1 : 0; n > 0; program.len += n) {
+        buf_reserve(&program, 1 << 20);
+        n = fread(program.data + program.len, 1, 1 << 20, f);
+    }
+    if (f)
+        fclose(f);
+    bool found = program.len && (memmem(program.data, program.len, "libasan.so", 10) ||
+                                 memmem(program.data, program.len, "libtsan.so", 10));
+    buf_fini(&program);
+    return found;
+}
+
+void hub_forget(const struct hub *h)
+{
+    CHECK(!h->pid);
+    nftw(h->data, drop, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static int ended(struct hub *h, int status)

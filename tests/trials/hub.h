@@ -35,6 +35,7 @@ struct hub {
     const char *log_to;       /* instead of `log`; NULL: there */
     const char *const *trace; /* put before the program: a tracer; NULL-ended */
     pid_t pid;                /* 0: not running */
+    int64_t ready_ms;         /* what the last start took */
     struct service service;   /* opened by hub_start */
 };
 
@@ -44,6 +45,12 @@ void hub_destroy(struct hub *h); /* kills what still runs */
 /* Start with further settings (NULL-ended, or NULL) and wait until it says it is ready. Comes back
  * with the time that took. */
 int64_t hub_start(struct hub *h, const char *const *settings);
+/* The same, for a hub that may not start: its exit code, or -1 when it is ready. */
+int hub_try(struct hub *h, const char *const *settings);
+/* Is the program built with a sanitizer that has an allocator of its own? */
+bool hub_is_sanitized(const struct hub *h);
+/* Remove its data directory; it does not run. */
+void hub_forget(const struct hub *h);
 /* Signal it and wait: its exit code, or 128 + the signal it died of. */
 int hub_end(struct hub *h, int signum);
 /* Wait for its end at most so long: as hub_end, or -1 if it still runs. */
