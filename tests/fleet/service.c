@@ -58,7 +58,7 @@ void service_open(struct service *s, struct sockaddr_in to, const char *connecti
         process_fail("%s holds no service connection string", connection);
     buf_put(&s->host, host);
     buf_byte(&s->host, 0);
-    sas_make(&s->token, host, span_of(key, key_len), time(NULL) + 86400,
+    sas_make(&s->token, host, span_of(key, key_len), time(NULL) + SERVICE_TOKEN_S,
              field(all, SPAN("SharedAccessKeyName")));
 }
 

@@ -17,12 +17,15 @@ struct service {
     struct sockaddr_in to;
     int fd;
     struct buf host;          /* from the connection string, without its port */
-    struct buf token;         /* good for a day */
+    struct buf token;         /* good for SERVICE_TOKEN_S */
     struct buf request, body; /* private: scratch */
     struct buf response;      /* private: the last one */
 };
 
-enum { SERVICE_BULK_MAX = 100 }; /* entries of one bulk call */
+enum {
+    SERVICE_BULK_MAX = 100,       /* entries of one bulk call */
+    SERVICE_TOKEN_S = 1000000000, /* some trials move the clock by years */
+};
 
 /* Read `connection`, a file with a service connection string; `to` is the plain REST listener. */
 void service_open(struct service *s, struct sockaddr_in to, const char *connection);

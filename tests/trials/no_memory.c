@@ -123,8 +123,9 @@ static unsigned error_lines(const struct trial *t)
 static void tell(const struct trial *t, uint64_t n, const char *what, int code)
 {
     struct buf log = hub_file(&t->hub, "log");
+    size_t from = log.len > t->log_len + 400 ? log.len - 400 : t->log_len;
     printf("WRONG  allocation %llu: %s (%d)\n%.*s\n", (unsigned long long)n, what, code,
-           SPAN_ARG(span_skip(buf_span(&log), t->log_len)));
+           SPAN_ARG(span_skip(buf_span(&log), from)));
     buf_fini(&log);
 }
 
@@ -172,17 +173,17 @@ static void fail_at(struct trial *t, uint64_t n)
     t->rounds++;
     atomic_store(&t->fault->began_ns, 0);
     atomic_store(&t->fault->no_memory_at, atomic_load(&t->fault->allocations) + n);
-    (void)!converse(t);
+    bool fine = converse(t);
     t->reached += atomic_load(&t->fault->began_ns) != 0;
     atomic_store(&t->fault->no_memory_at, 0);
-    int code = hub_wait(&t->hub, 0);
-    if (code < 0 && t->acked != t->sent)
-        code = hub_wait(&t->hub, END_MS); /* it may be on its way out */
+    int code = hub_wait(&t->hub, fine ? 0 : END_MS); /* it may be on its way out */
     if (code < 0) {
         t->lived++;
-        t->sent++; /* one that was not answered */
         if (converse(t))
             return;
+        code = hub_wait(&t->hub, END_MS);
+    }
+    if (code < 0) {
         t->wedged++;
         tell(t, n, "lives, but does not work any more", 0);
         code = hub_end(&t->hub, SIGKILL);
