@@ -287,8 +287,8 @@ static void note_phase(struct conn *c)
 
 static size_t use(struct conn *c, struct span in)
 {
-    if (arena_left(&c->shard->arena) < ARENA_HEAD) {
-        conn_ready(c); /* a CONNECT or a head might not fit: on the next turn it does */
+    if (shard_is_full(c->shard)) {
+        conn_ready(c);
         return 0;
     }
     if (c->kind != CONN_HTTP)

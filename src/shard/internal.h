@@ -13,9 +13,10 @@ enum {
     UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
-    SWEEP_MS = 200,       /* deadlines of connections are looked at this often */
-    ARENA_HEAD = 4 << 20, /* for a CONNECT with its session, or the head of a request */
-    MQTT_HEAD_MAX = 5,    /* type and length of a packet */
+    SWEEP_MS = 200,        /* deadlines of connections are looked at this often */
+    ARENA_HEAD = 4 << 20,  /* for a CONNECT with its session, or the head of a request */
+    BATCH_BYTES = 1 << 20, /* of changes; then the turn ends, so that a batch is one block */
+    MQTT_HEAD_MAX = 5,     /* type and length of a packet */
 };
 
 enum conn_kind { CONN_MQTT, CONN_HTTP, CONN_WEBSOCKET };
@@ -138,6 +139,8 @@ void shard_apply(struct shard *s, const struct op *op, struct outcome *out);
 /* Give back the scratch memory taken since `mark`: what one operation used, the next may use
  * again, so that a turn of many stays in the cache. */
 void shard_release(struct shard *s, size_t mark);
+/* What comes next waits for the next turn: it might not fit the arena, or the batch is large. */
+bool shard_is_full(const struct shard *s);
 void shard_now(struct shard *s);
 void shard_log(struct shard *s, enum log_level level, const char *msg, const struct conn *c,
                const char *why, const char *reason);

@@ -172,6 +172,11 @@ enum ensured shard_ensure(struct shard *s, const struct op *op, struct conn *con
 
 /* ---- applying ---- */
 
+bool shard_is_full(const struct shard *s)
+{
+    return arena_left(&s->arena) < ARENA_HEAD || s->batch_bytes >= BATCH_BYTES;
+}
+
 static void push_desired(struct shard *s, const struct effect *e)
 {
     struct conn *c = conn_find(s, e->who->conn);
@@ -203,6 +208,7 @@ static void carry_out(struct shard *s, const struct effect *e)
         store_append(s->store, &e->change);
         COUNT_UP(s->totals.changes, 1);
         s->dirty = true;
+        s->batch_bytes += e->change.effect.len + e->change.secret.len;
         return;
     case EFFECT_DESIRED:
         push_desired(s, e);
@@ -356,6 +362,8 @@ static void run_calls(struct shard *s)
     LIST_EACH_SAFE(at, &s->calls)
     {
         struct call *call = CONTAINER_OF(at, struct call, link);
+        if (s->batch_bytes >= BATCH_BYTES)
+            return;
         if (!call_may_run(s, call))
             continue;
         list_remove(at);
@@ -462,6 +470,7 @@ static void shard_turn(void *shard, struct now now)
     totals_publish(s);
     if (s->dirty && !s->failed) {
         s->dirty = false;
+        s->batch_bytes = 0;
         COUNT_UP(s->totals.batches, 1);
         store_commit(s->store, s->hub.batch++);
     }

@@ -68,9 +68,10 @@ struct shard {
     struct arena arena;
     size_t arena_peak; /* of this turn */
     struct now now;
-    bool now_is_fresh; /* read since the last turn */
-    bool dirty;        /* the open batch has changes */
-    bool failed;       /* the store cannot write any more */
+    bool now_is_fresh;  /* read since the last turn */
+    bool dirty;         /* the open batch has changes, … */
+    size_t batch_bytes; /* … of this size */
+    bool failed;        /* the store cannot write any more */
     bool stopping, stopped;
 
     struct conn **conns; /* by slot; NULL: free */

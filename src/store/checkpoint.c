@@ -19,10 +19,12 @@ static struct handle *handle_after(const struct embedded *e, struct handle *h)
     return next == &e->handles ? NULL : CONTAINER_OF(next, struct handle, link);
 }
 
+/* Without space for a segment, those that are left behind may be all the space there is. */
 bool checkpoint_due(const struct embedded *e)
 {
-    bool full =
-        atomic_load(&e->tail) >= e->o.tail_max / 2 || atomic_load(&e->hot) >= e->o.hot_max / 2;
+    bool full = atomic_load(&e->tail) >= e->o.tail_max / 2 ||
+                atomic_load(&e->hot) >= e->o.hot_max / 2 ||
+                (atomic_load(&e->no_segment) && e->old_count);
     return full && !e->stopping && !list_empty(&e->handles) && !embedded_failed(e);
 }
 
@@ -90,6 +92,7 @@ void checkpoint_answer(struct handle *h)
     int now = atomic_load(&h->exchange), next = EX_NONE;
     if (now == EX_NONE || now == EX_OFFERED)
         return;
+    bool was_full = atomic_load(&e->hot) >= e->o.hot_max;
     if (now == EX_WRITTEN)
         forget(h);
     else if (now == EX_DROPPED)
@@ -102,6 +105,8 @@ void checkpoint_answer(struct handle *h)
     if (atomic_load(&h->exchange) == now)
         atomic_store(&h->exchange, next);
     /* else it was given up meanwhile: EX_DROPPED, and the next poll drops the offer */
+    if (now == EX_WRITTEN && was_full && atomic_load(&e->hot) < e->o.hot_max)
+        embedded_wake_all(e);
     embedded_signal(e, ACTOR_CHECKPOINT);
     pthread_mutex_unlock(&e->lock);
 }
@@ -230,6 +235,7 @@ static void finish(struct embedded *e)
     e->replay_from = mark;
     atomic_store(&e->tail, e->durable.position - mark.position);
     e->stats.checkpoints++;
+    embedded_wake_all(e);            /* there is room again */
     embedded_signal(e, ACTOR_SPARE); /* segments are done with */
 }
 

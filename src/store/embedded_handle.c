@@ -406,7 +406,6 @@ static void embedded_store_close(struct store *s)
     free(h->dues);
     buf_fini(&h->sealed);
     free(h);
-    e->handle_count--;
 }
 
 static const struct store_ops embedded_ops = {
@@ -446,7 +445,6 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
     atomic_store(&h->hot_bytes, handle_table_bytes(&h->hot));
     if (base_reader_open(e->base, &h->reader) != OK)
         reader_failed(h);
-    e->handle_count++;
     pthread_mutex_lock(&e->lock);
     checkpoint_disturb(e);
     list_append(&e->handles, &h->link);

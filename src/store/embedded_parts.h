@@ -124,8 +124,7 @@ struct embedded {
     struct base *base;
     struct store_partition *parts; /* each is its handle's */
     struct hash_key hash_key;
-    struct table left;     /* records the base lacks, of no handle; the main thread's */
-    uint64_t handle_count; /* main thread */
+    struct table left; /* records the base lacks, of no handle; the main thread's */
 
     pthread_t threads[ACTORS];
     int thread_count; /* main thread */
