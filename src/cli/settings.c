@@ -1,13 +1,14 @@
 #include "cli/settings.h"
 
 #include "base/text.h"
+#include "cli/units.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum kind { TEXT, LIST, NUMBER, FLAG };
+enum kind { TEXT, LIST, NUMBER, FLAG, DURATION, SIZE };
 
 /* clang-format off */
 #define AT(field) offsetof(struct settings, field)
@@ -29,6 +30,8 @@ static const struct setting {
     {"shards",      NUMBER, AT(shards),        "0",         256,        "N",       "threads; 0: one a core"},
     {"partitions",  NUMBER, AT(partitions),    "0",         1024,       "N",       "of a new data directory, then fixed; 0: 32"},
     {"durability",  TEXT,   AT(durability),    "sync",      0,          "sync|async", "async: replies leave before the disk has the change (a sync every 100 ms)"},
+    {"history",     DURATION, AT(history_ms),  "7d",        0,          "DURATION", "how long changes are kept: 30m, 12h, 7d; 0: off"},
+    {"history-size", SIZE,  AT(history_size),  "0",         0,          "SIZE",    "how much disk they may take: 512M, 10G; 0: no bound"},
     {"owner-key",   TEXT,   AT(owner_key),     NULL,        0,          "BASE64",  "fixes the key of the policy iothubowner, for tests and CI"},
     {"device-ca",   LIST,   AT(device_cas),    NULL,        0,          "FILE",    "PEM file of a CA that signs device certificates; repeatable"},
     {"limits",      TEXT,   AT(limits),        "azure",     0,          "azure|relaxed", "of twins; relaxed: sixteen times as large, depth 32"},
@@ -65,6 +68,26 @@ static bool set_number(struct settings *s, const struct setting *row, struct spa
     return true;
 }
 
+static bool set_duration(struct settings *s, const struct setting *row, struct span value,
+                         struct buf *why)
+{
+    if (units_duration(value, field(s, row)))
+        return true;
+    buf_printf(why, "--%s takes a duration such as 30m, 12h or 7d (0: off), not \"%.*s\"",
+               row->name, SPAN_ARG(value));
+    return false;
+}
+
+static bool set_size(struct settings *s, const struct setting *row, struct span value,
+                     struct buf *why)
+{
+    if (units_size(value, field(s, row)))
+        return true;
+    buf_printf(why, "--%s takes a size in bytes, such as 512M or 10G, not \"%.*s\"", row->name,
+               SPAN_ARG(value));
+    return false;
+}
+
 static bool set(struct settings *s, const struct setting *row, struct span value, struct buf *why)
 {
     struct setting_list *list;
@@ -75,6 +98,10 @@ static bool set(struct settings *s, const struct setting *row, struct span value
         return true;
     case NUMBER:
         return set_number(s, row, value, why);
+    case DURATION:
+        return set_duration(s, row, value, why);
+    case SIZE:
+        return set_size(s, row, value, why);
     case FLAG:
         *(bool *)field(s, row) =
             !span_eq_nocase(value, SPAN("false")) && !span_eq(value, SPAN("0"));
