@@ -43,7 +43,8 @@ MUST_USE enum status login_decide(const struct login *login, const struct login_
                                   const struct live *device, const struct live *module,
                                   struct credential *out);
 
-/* An identity as auth/ wants it; the keys are parsed into it. */
+/* An identity as auth/ wants it; the keys are parsed into it. NULL, for one that there is not: the
+ * same work, and keys that mean nothing. */
 void login_identity(const struct entity *e, struct identity *out);
 
 /* A fingerprint, under the hub's random key, of what a connection signed in with: after a change of

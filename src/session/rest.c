@@ -263,11 +263,15 @@ enum status rest_authorise(const struct call *c, const struct credential_rules *
             target.parent = open ? &parent : NULL;
         else
             target.identity = open ? &parent : NULL;
+    } else {
+        login_identity(NULL, &parent);
     }
     if (module && module->record && open) {
         live_entity(module, &of_module);
         login_identity(&of_module, &own);
         target.identity = &own;
+    } else if (module) {
+        login_identity(NULL, &own);
     }
     struct sas token;
     struct credential credential;
