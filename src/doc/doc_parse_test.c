@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "doc/doc_testing.h"
 
 static const struct {
@@ -90,7 +91,8 @@ TEST(nesting_is_bounded)
     EXPECT_EQ(parse_nested(65, '{', '}', 64), BAD_FORMAT);
     EXPECT_EQ(parse_nested(128, '[', ']', 1000), OK); /* what walks a document may recurse */
     EXPECT_EQ(parse_nested(129, '[', ']', 1000), BAD_FORMAT);
-    EXPECT_EQ(parse_nested(100000, '[', 0, 64), BAD_FORMAT); /* JSONTestSuite's two */
+    EXPECT_EQ(parse_nested(500, '[', ']', 64), BAD_FORMAT); /* JSONTestSuite's three */
+    EXPECT_EQ(parse_nested(100000, '[', 0, 64), BAD_FORMAT);
     EXPECT_EQ(parse_nested(50000, '{', 0, 64), BAD_FORMAT);
 }
 
@@ -152,8 +154,13 @@ TEST(a_full_arena_is_a_refusal)
 /* The length of the sequence at the start of `p`, by its code point; 0 when there is none. */
 static size_t sequence_reference(const uint8_t *p, size_t left)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : 9;
-    uint32_t value = len == 2 ? p[0] & 0x1f : p[0] & 0x0f;
+    static const uint32_t least[] = {[2] = 0x80, [3] = 0x800, [4] = 0x10000};
+    size_t len = p[0] < 0x80       ? 1
+                 : p[0] >> 5 == 6  ? 2
+                 : p[0] >> 4 == 14 ? 3
+                 : p[0] >> 3 == 30 ? 4
+                                   : 9;
+    uint32_t value = len == 2 ? p[0] & 0x1f : len == 3 ? p[0] & 0x0f : p[0] & 0x07;
     if (len == 1)
         return 1;
     if (len > left)
@@ -164,7 +171,7 @@ static size_t sequence_reference(const uint8_t *p, size_t left)
         value = value << 6 | (p[i] & 0x3f);
     }
     bool surrogate = value >= 0xd800 && value <= 0xdfff;
-    return value < (len == 2 ? 0x80 : 0x800) || surrogate ? 0 : len;
+    return value < least[len] || value > 0x10ffff || surrogate ? 0 : len;
 }
 
 static bool utf8_reference(const uint8_t *p, size_t len)
@@ -175,7 +182,7 @@ static bool utf8_reference(const uint8_t *p, size_t len)
     return true;
 }
 
-/* trials F22: all sequences of one to three bytes. */
+/* trials F22: all sequences of one to three bytes; MQTT, ids and topics ask the same function. */
 TEST(every_sequence_of_three_bytes_is_judged_right)
 {
     testing_reset();
@@ -197,6 +204,29 @@ TEST(every_sequence_of_three_bytes_is_judged_right)
             fail_msg("%02x %02x %02x", json[1], json[2], json[3]);
         arena_release(&arena, 0);
     }
+}
+
+/* Ten million of four bytes: any, and those that are nearly a character beyond the first 65,536. */
+TEST(random_sequences_of_four_bytes_are_judged_right)
+{
+    uint64_t seed = 22, good = 0;
+    for (int i = 0; i < 10000000; i++) {
+        uint64_t random = test_random(&seed);
+        uint8_t bytes[4];
+        memcpy(bytes, &random, sizeof(bytes));
+        if (random >> 63) {
+            bytes[0] = (uint8_t)(0xf0 | (bytes[0] & 7));
+            for (int k = 1; k < 4; k++)
+                bytes[k] =
+                    (random >> (32 + 4 * k) & 15) ? (uint8_t)(0x80 | (bytes[k] & 0x3f)) : bytes[k];
+        }
+        bool is = text_is_utf8(span_of(bytes, sizeof(bytes)));
+        if (is != utf8_reference(bytes, sizeof(bytes)))
+            fail_msg("%02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3]);
+        good += is;
+    }
+    EXPECT(good > 1000000);
+    EXPECT(good < 9000000);
 }
 
 /* A special character at each place of a long string: the eight-at-a-time loop stops there. */
@@ -298,5 +328,6 @@ TEST(time_grows_with_the_text_and_no_faster)
 TEST_MAIN(RUN(text_becomes_a_document_and_text_again), RUN(duplicates_are_found_among_few_and_many),
           RUN(nesting_is_bounded), RUN(long_numbers_and_keys_are_refused),
           RUN(a_full_arena_is_a_refusal), RUN(every_sequence_of_three_bytes_is_judged_right),
+          RUN(random_sequences_of_four_bytes_are_judged_right),
           RUN(strings_are_scanned_right_at_every_offset),
           RUN(time_grows_with_the_text_and_no_faster))

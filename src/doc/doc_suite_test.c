@@ -3,8 +3,8 @@
 #include "doc/doc.h"
 
 /* The cases of JSONTestSuite (N. Seriot, "Parsing JSON is a Minefield") under its names: y_ must be
- * taken, n_ must be refused, i_ is ours to choose (trials F23). Its two of 100,000 brackets are in
- * doc_parse_test.c. */
+ * taken, n_ must be refused, i_ is ours to choose (trials F23). Its three of many brackets are
+ * in doc_parse_test.c. */
 /* clang-format off */
 static const struct {
     const char *name;
@@ -140,6 +140,11 @@ static const struct {
     {"n_number_+1", SPAN_INIT("[+1]"), BAD_FORMAT},
     {"n_number_+Inf", SPAN_INIT("[+Inf]"), BAD_FORMAT},
     {"n_number_-01", SPAN_INIT("[-01]"), BAD_FORMAT},
+    {"n_number_-00.0", SPAN_INIT("[-00.0]"), BAD_FORMAT},
+    {"n_number_-00e0", SPAN_INIT("[-00e0]"), BAD_FORMAT},
+    {"n_number_00.0", SPAN_INIT("[00.0]"), BAD_FORMAT},
+    {"n_number_00e0", SPAN_INIT("[00e0]"), BAD_FORMAT},
+    {"n_string_octal_escape", SPAN_INIT("[\"\\012\"]"), BAD_FORMAT},
     {"n_number_-1.0.", SPAN_INIT("[-1.0.]"), BAD_FORMAT},
     {"n_number_-2.", SPAN_INIT("[-2.]"), BAD_FORMAT},
     {"n_number_-NaN", SPAN_INIT("[-NaN]"), BAD_FORMAT},
