@@ -21,8 +21,8 @@ enum status directory_refuse(const struct directory *d, const char *what, const 
 
 /* Written beside, synced, then renamed: there is never a part of it under its name. The rename is
  * durable after the next sync of the directory. */
-static enum status write_small(const struct directory *d, const char *name, struct span bytes,
-                               struct buf *why)
+enum status directory_write(const struct directory *d, const char *name, struct span bytes,
+                            struct buf *why)
 {
     char beside[32];
     snprintf(beside, sizeof(beside), "%s.new", name);
@@ -53,9 +53,9 @@ static enum status sync_parent(const struct directory *d, struct buf *why)
     return synced ? OK : directory_refuse(d, "sync the parent of", "", error, why);
 }
 
-static enum status open_path(struct directory *d, struct buf *why)
+static enum status open_path(struct directory *d, bool make, struct buf *why)
 {
-    if (mkdir(d->path, 0700) < 0 && errno != EEXIST)
+    if (make && mkdir(d->path, 0700) < 0 && errno != EEXIST)
         return directory_refuse(d, "create the data directory", "", errno, why);
     d->dir_fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->dir_fd < 0)
@@ -80,13 +80,11 @@ static enum status take_lock(struct directory *d, struct buf *why)
     return OK;
 }
 
-static enum status read_header(struct directory *d, struct buf *why)
+enum status directory_read_header(struct directory *d, struct buf *why)
 {
     int fd = openat(d->dir_fd, header_name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        d->fresh = true;
-        return OK;
-    }
+    if (fd < 0 && errno == ENOENT)
+        return NOT_FOUND;
     if (fd < 0)
         return directory_refuse(d, "open", header_name, errno, why);
     uint8_t bytes[HEADER_BYTES + 1]; /* one more, to see that there is no more */
@@ -128,16 +126,21 @@ static enum status read_key(struct directory *d, int fd, struct buf *why)
     return OK;
 }
 
-static enum status get_key(struct directory *d, struct random random, struct buf *why)
+static enum status find_key(struct directory *d, struct buf *why)
 {
     int fd = openat(d->dir_fd, key_name, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        enum status st = read_key(d, fd, why);
-        close(fd);
+    if (fd < 0)
+        return errno == ENOENT ? NOT_FOUND : directory_refuse(d, "open", key_name, errno, why);
+    enum status st = read_key(d, fd, why);
+    close(fd);
+    return st;
+}
+
+static enum status get_key(struct directory *d, struct random random, struct buf *why)
+{
+    enum status st = find_key(d, why);
+    if (st != NOT_FOUND)
         return st;
-    }
-    if (errno != ENOENT)
-        return directory_refuse(d, "open", key_name, errno, why);
     if (!d->fresh) {
         buf_printf(why,
                    "%s/%s is missing, and without it no key of any device can be read; restore it "
@@ -146,7 +149,7 @@ static enum status get_key(struct directory *d, struct random random, struct buf
         return DAMAGED;
     }
     random_fill(random, d->master_key, sizeof(d->master_key));
-    return write_small(d, key_name, span_of(d->master_key, sizeof(d->master_key)), why);
+    return directory_write(d, key_name, span_of(d->master_key, sizeof(d->master_key)), why);
 }
 
 static enum status check_key(const struct directory *d, struct buf *why)
@@ -162,10 +165,33 @@ static enum status check_key(const struct directory *d, struct buf *why)
     return st;
 }
 
+enum status directory_read_key(struct directory *d, struct buf *why)
+{
+    TRY(find_key(d, why));
+    return check_key(d, why);
+}
+
+enum status directory_check_usable(const struct directory *d, struct buf *why)
+{
+    const char *what = d->header.features & HEADER_BACKUP
+                           ? "is a backup; make a data directory of it with twinhub restore"
+                       : d->header.features & HEADER_RESTORING
+                           ? "is of a restore that did not finish; run twinhub restore again"
+                       : d->header.features & HEADER_RECOVERING
+                           ? "is of a recovery that did not finish; run twinhub restore "
+                             "--recover-to again"
+                           : NULL;
+    if (!what)
+        return OK;
+    buf_printf(why, "%s %s", d->path, what);
+    return BAD_ARGUMENT;
+}
+
 static enum status settle(struct directory *d, uint32_t partitions, struct random random,
                           struct buf *why)
 {
     if (!d->fresh) {
+        TRY(directory_check_usable(d, why));
         if (partitions && partitions != d->header.partitions) {
             buf_printf(why,
                        "%s has %u partitions, a number fixed when it was made, not %u; start "
@@ -192,23 +218,57 @@ static enum status settle(struct directory *d, uint32_t partitions, struct rando
 static enum status open_all(struct directory *d, uint32_t partitions, struct random random,
                             struct buf *why)
 {
-    TRY(open_path(d, why));
+    TRY(open_path(d, true, why));
     TRY(take_lock(d, why));
-    TRY(read_header(d, why));
+    enum status st = directory_read_header(d, why);
+    d->fresh = st == NOT_FOUND;
+    if (!d->fresh)
+        TRY(st);
     TRY(get_key(d, random, why));
     return settle(d, partitions, random, why);
+}
+
+static void init(struct directory *d, const char *path)
+{
+    *d = (struct directory){.path = strdup(path), .dir_fd = -1, .lock_fd = -1};
+    if (!d->path)
+        check_no_memory();
+}
+
+enum status directory_attach(struct directory *d, const char *path, bool lock, struct buf *why)
+{
+    init(d, path);
+    enum status st = open_path(d, false, why);
+    if (st == OK && lock)
+        st = take_lock(d, why);
+    if (st != OK)
+        directory_close(d);
+    return st;
 }
 
 enum status directory_open(struct directory *d, const char *path, uint32_t partitions,
                            struct random random, struct buf *why)
 {
-    *d = (struct directory){.path = strdup(path), .dir_fd = -1, .lock_fd = -1};
-    if (!d->path)
-        check_no_memory();
+    init(d, path);
     enum status st = open_all(d, partitions, random, why);
     if (st != OK)
         directory_close(d);
     return st;
+}
+
+enum status directory_sync(const struct directory *d, struct buf *why)
+{
+    return fsync(d->dir_fd) == 0 ? OK : directory_refuse(d, "sync", "", errno, why);
+}
+
+enum status directory_write_header(const struct directory *d, struct buf *why)
+{
+    uint8_t bytes[HEADER_BYTES];
+    TRY(directory_sync(d, why)); /* the header stands for the rest, so the rest comes first */
+    header_encode(&d->header, bytes);
+    TRY(directory_write(d, header_name, span_of(bytes, sizeof(bytes)), why));
+    TRY(directory_sync(d, why));
+    return sync_parent(d, why);
 }
 
 enum status directory_finish(struct directory *d, struct buf *why)
@@ -216,15 +276,7 @@ enum status directory_finish(struct directory *d, struct buf *why)
     if (!d->fresh && (d->header.features & HEADER_JOURNAL))
         return OK;
     d->header.features |= HEADER_JOURNAL;
-    /* The header stands for the rest, so the rest comes first. */
-    if (fsync(d->dir_fd) < 0)
-        return directory_refuse(d, "sync", "", errno, why);
-    uint8_t bytes[HEADER_BYTES];
-    header_encode(&d->header, bytes);
-    TRY(write_small(d, header_name, span_of(bytes, sizeof(bytes)), why));
-    if (fsync(d->dir_fd) < 0)
-        return directory_refuse(d, "sync", "", errno, why);
-    TRY(sync_parent(d, why));
+    TRY(directory_write_header(d, why));
     d->fresh = false;
     return OK;
 }

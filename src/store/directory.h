@@ -9,6 +9,8 @@
  * Making one is directory_open, then base and journal, then directory_finish: a power cut before
  * its end leaves no header, and the next start begins again.
  *
+ * Tools attach instead, and read header and key one by one: they look at what is damaged, too.
+ *
  * Units    bytes
  * Memory   struct directory is the caller's; directory_close wipes the key
  * Threads  one
@@ -46,6 +48,27 @@ MUST_USE enum status directory_finish(struct directory *d, struct buf *why);
 
 /* Releases the lock. */
 void directory_close(struct directory *d);
+
+/* -- for tools -- */
+
+/* Opens an existing directory. With `lock`, as directory_open does, and its lock file is all that
+ * is made; without it others may be using the directory. */
+MUST_USE enum status directory_attach(struct directory *d, const char *path, bool lock,
+                                      struct buf *why);
+/* OK, NOT_FOUND without a word in `why`, DAMAGED, BAD_ARGUMENT: of a newer twinhub. */
+MUST_USE enum status directory_read_header(struct directory *d, struct buf *why);
+/* The key, and whether it is the header's, which has been read. NOT_FOUND as above. */
+MUST_USE enum status directory_read_key(struct directory *d, struct buf *why);
+/* Refuses a directory that no hub may use as it is: a backup, or what a restore left half made. */
+MUST_USE enum status directory_check_usable(const struct directory *d, struct buf *why);
+
+/* Writes a small file whole, under its name once it is; durable after directory_sync. */
+MUST_USE enum status directory_write(const struct directory *d, const char *name, struct span bytes,
+                                     struct buf *why);
+MUST_USE enum status directory_sync(const struct directory *d, struct buf *why);
+/* What was written before is durable first, then d->header is, under its name; so is the name of
+ * the directory itself. */
+MUST_USE enum status directory_write_header(const struct directory *d, struct buf *why);
 
 /* "<what> DIR/<name>: <the system's reason>" in `why`, and the status for this errno. */
 enum status directory_refuse(const struct directory *d, const char *what, const char *name,

@@ -168,6 +168,86 @@ TEST(a_damaged_header_is_named_and_left_alone)
     fixture_remove(path);
 }
 
+/* The header's features, written anew. */
+static void set_features(const char *path, uint64_t features)
+{
+    struct directory d;
+    buf_clear(&why);
+    EXPECT_EQ(directory_attach(&d, path, true, &why), OK);
+    EXPECT_EQ(directory_read_header(&d, &why), OK);
+    d.header.features = features;
+    EXPECT_EQ(directory_write_header(&d, &why), OK);
+    directory_close(&d);
+}
+
+TEST(a_directory_of_before_the_journal_is_marked_once_it_is_used)
+{
+    const char *path = fixture_path();
+    struct directory d = make(path);
+    EXPECT_EQ(d.header.features, HEADER_JOURNAL);
+    set_features(path, 0);
+    EXPECT_EQ(open_at(&d, path, 0), OK);
+    EXPECT_EQ(d.header.features, 0);
+    directory_close(&d); /* not finished: nothing has changed */
+    EXPECT_EQ(open_at(&d, path, 0), OK);
+    EXPECT_EQ(d.header.features, 0);
+    buf_clear(&why);
+    EXPECT_EQ(directory_finish(&d, &why), OK);
+    directory_close(&d);
+    EXPECT_EQ(open_at(&d, path, 0), OK);
+    EXPECT_EQ(d.header.features, HEADER_JOURNAL);
+    directory_close(&d);
+    fixture_remove(path);
+}
+
+TEST(what_is_no_whole_data_directory_is_refused_with_the_command_that_makes_one)
+{
+    static const struct {
+        uint64_t feature;
+        const char *says;
+    } cases[] = {
+        {HEADER_BACKUP,     "make a data directory of it with twinhub restore"},
+        {HEADER_RESTORING,  "run twinhub restore again"                       },
+        {HEADER_RECOVERING, "run twinhub restore --recover-to again"          },
+    };
+    const char *path = fixture_path();
+    struct directory d = make(path);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        set_features(path, HEADER_JOURNAL | cases[i].feature);
+        EXPECT_EQ_IN(cases[i].says, open_at(&d, path, 0), BAD_ARGUMENT);
+        EXPECT(why_says(cases[i].says));
+    }
+    fixture_remove(path);
+}
+
+TEST(a_tool_attaches_to_what_is_there_and_makes_nothing)
+{
+    const char *path = fixture_path();
+    struct directory d, hub;
+    buf_clear(&why);
+    EXPECT_EQ(directory_attach(&d, path, true, &why), UNAVAILABLE);
+    EXPECT(access(path, F_OK) != 0);
+    make(path);
+    EXPECT_EQ(open_at(&hub, path, 0), OK);
+    buf_clear(&why);
+    EXPECT_EQ(directory_attach(&d, path, true, &why), UNAVAILABLE); /* in use */
+    EXPECT_EQ(directory_attach(&d, path, false, &why), OK);
+    EXPECT_EQ(directory_read_header(&d, &why), OK);
+    EXPECT_EQ(directory_read_key(&d, &why), OK);
+    EXPECT_EQ(d.header.epoch, 1);
+    directory_close(&d);
+    directory_close(&hub);
+    EXPECT_EQ(unlink(in(path, "master.key")), 0);
+    EXPECT_EQ(unlink(in(path, "twinhub.hdr")), 0);
+    buf_clear(&why);
+    EXPECT_EQ(directory_attach(&d, path, true, &why), OK);
+    EXPECT_EQ(directory_read_header(&d, &why), NOT_FOUND);
+    EXPECT_EQ(directory_read_key(&d, &why), NOT_FOUND);
+    EXPECT_EQ(why.len, 0);
+    directory_close(&d);
+    fixture_remove(path);
+}
+
 TEST(what_the_file_system_refuses_is_passed_on)
 {
     struct directory d;
@@ -189,4 +269,7 @@ TEST_MAIN(RUN(a_missing_directory_is_made_for_its_owner_alone),
           RUN(a_master_key_that_others_may_read_is_refused),
           RUN(a_wrong_short_or_missing_master_key_is_named),
           RUN(a_damaged_header_is_named_and_left_alone),
+          RUN(a_directory_of_before_the_journal_is_marked_once_it_is_used),
+          RUN(what_is_no_whole_data_directory_is_refused_with_the_command_that_makes_one),
+          RUN(a_tool_attaches_to_what_is_there_and_makes_nothing),
           RUN(what_the_file_system_refuses_is_passed_on))

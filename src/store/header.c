@@ -9,8 +9,6 @@ enum { AT_FORMAT = 8, AT_LEN = 12, AT_FEATURES = 16, AT_HUB_ID = 24, AT_EPOCH = 
 enum { AT_PARTITIONS = 48, AT_KEY_CHECK = 56, AT_CRC = 124 };
 _Static_assert(AT_KEY_CHECK + SEAL_EXTRA <= AT_CRC, "the key check fits");
 
-#define KNOWN_FEATURES HEADER_JOURNAL
-
 void header_encode(const struct header *h, uint8_t out[HEADER_BYTES])
 {
     memset(out, 0, HEADER_BYTES);
@@ -55,8 +53,9 @@ enum status header_decode(struct span in, struct header *out, struct buf *why)
         return BAD_ARGUMENT;
     }
     uint64_t features = load_u64le(in.data + AT_FEATURES);
-    if (features & ~KNOWN_FEATURES)
-        return refuse_features(features & ~KNOWN_FEATURES, why);
+    uint64_t unknown = features & ~(uint64_t)HEADER_FEATURES;
+    if (unknown)
+        return refuse_features(unknown, why);
     uint32_t partitions = load_u32le(in.data + AT_PARTITIONS);
     if (format == 0 || in.len != HEADER_BYTES || load_u32le(in.data + AT_LEN) != HEADER_BYTES ||
         partitions == 0 || partitions > STORE_PARTITIONS_MAX) {

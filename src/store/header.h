@@ -25,11 +25,17 @@
 
 enum { HEADER_FORMAT = 1, HEADER_BYTES = 128 };
 
-/* Feature bits. */
-#define HEADER_JOURNAL UINT64_C(1) /* there is a journal in front of the base */
+/* Feature bits. A program that does not know one refuses the directory. */
+enum header_feature {
+    HEADER_JOURNAL = 1 << 0,    /* what the base lacks may be in a journal */
+    HEADER_BACKUP = 1 << 1,     /* a backup: restored from, never used as it is */
+    HEADER_RESTORING = 1 << 2,  /* a restore has begun, and what is here is not whole */
+    HEADER_RECOVERING = 1 << 3, /* a recovery has begun (recover.h) */
+    HEADER_FEATURES = 15
+};
 
 struct header {
-    uint64_t features; /* HEADER_… */
+    uint64_t features; /* enum header_feature */
     uint64_t epoch;    /* raised by a restore */
     uint32_t partitions;
     uint8_t hub_id[16];

@@ -3,8 +3,11 @@
 #include "base/hash.h"
 #include "store/header.h"
 
-static const struct header sample = {
-    .epoch = 3, .partitions = 32, .hub_id = "0123456789abcde", .key_check = "check"};
+static const struct header sample = {.features = HEADER_FEATURES,
+                                     .epoch = 3,
+                                     .partitions = 32,
+                                     .hub_id = "0123456789abcde",
+                                     .key_check = "check"};
 
 static void sign(uint8_t *bytes)
 {
@@ -59,7 +62,8 @@ static const struct {
     {"a newer format",      8,  2,    BAD_ARGUMENT, "newer twinhub (format 2; this one reads up to 1)"},
     {"format 0",            8,  0,    DAMAGED,      "values no twinhub writes"                        },
     {"another length",      12, 64,   DAMAGED,      "values no twinhub writes"                        },
-    {"an unknown feature",  16, 0x12, BAD_ARGUMENT, "does not know (bits 1 4)"                        },
+    {"unknown features",    16, 0x15, BAD_ARGUMENT, "does not know (bits 4)"                          },
+    {"two unknown ones",    16, 0x93, BAD_ARGUMENT, "does not know (bits 4 7)"                        },
     {"no partitions",       48, 0,    DAMAGED,      "values no twinhub writes"                        },
     {"too many partitions", 48, 1025, DAMAGED,      "values no twinhub writes"                        },
 };
