@@ -24,6 +24,10 @@ static const struct option_row {
     [OPTION_MODULE]     = {"module",            "MODULE",       "of this module of the device"},
     [OPTION_POLICY]     = {"policy",            "NAME",         "of this access policy: iothubowner, whose key is the one at hand"},
     [OPTION_PATH]       = {"path",              "",             "where it is instead of what is in it"},
+    [OPTION_RECOVER_TO] = {"recover-to",        "POSITION",     "let the journal end before this position, as check names it"},
+    [OPTION_FORCE]      = {"force",             "",             "move a data directory that is there aside, to DIR.before-TIME"},
+    [OPTION_WITHOUT_KEY]= {"without-key",       "",             "leave out master.key and all private keys"},
+    [OPTION_KEYS]       = {"keys",              "DIR",          "where the keys are that the backup is without"},
 };
 /* clang-format on */
 

@@ -20,7 +20,7 @@ enum {
 /* `argv` begins after the subcommand's name. */
 typedef int cli_command(int argc, char **argv);
 
-cli_command cli_serve, cli_device, cli_module, cli_twin, cli_connection_string, cli_cert,
-    cli_version;
+cli_command cli_serve, cli_device, cli_module, cli_twin, cli_connection_string, cli_cert, cli_check,
+    cli_backup, cli_restore, cli_version;
 
 #endif

@@ -53,6 +53,11 @@ static const struct command_row rows[] = {
      "Print the service connection string, or that of a device or module.", NULL, "--device d1"},
     {"cert",    NULL,     "",                       TAKES_HUB | TAKES(PATH),   cert_command,
      "Print the CA certificate that devices are to trust.", NULL, "> ca.pem"},
+    {"check",   NULL,     "",                       TAKES(DATA),               check_command,
+     "Read a data directory or a backup whole, and say what is damaged.",
+     "Nothing is changed. The hub must not run. What is damaged is listed by device and module, and by\n"
+     "position in the journal. Exit code 0: all is well; 1: something is damaged.",
+     "--data /var/lib/twinhub"},
     {"version", NULL,     "",                       0,                         version_command,
      "Print the version.", NULL, "--json"},
 };
@@ -156,6 +161,11 @@ int cli_connection_string(int argc, char **argv)
 int cli_cert(int argc, char **argv)
 {
     return run_group("cert", argc, argv);
+}
+
+int cli_check(int argc, char **argv)
+{
+    return run_group("check", argc, argv);
 }
 
 int cli_version(int argc, char **argv)

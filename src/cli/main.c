@@ -16,6 +16,7 @@ static const struct command {
     {"twin",              cli_twin,              "show, patch, replace and watch twins"},
     {"connection-string", cli_connection_string, "print how services, devices and modules connect"},
     {"cert",              cli_cert,              "print the CA certificate that devices are to trust"},
+    {"check",             cli_check,             "say whether a data directory or a backup is sound"},
     {"version",           cli_version,           "print the version"},
 };
 /* clang-format on */

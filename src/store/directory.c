@@ -63,7 +63,7 @@ static enum status open_path(struct directory *d, bool make, struct buf *why)
     return OK;
 }
 
-static enum status take_lock(struct directory *d, struct buf *why)
+enum status directory_lock(struct directory *d, struct buf *why)
 {
     d->lock_fd = openat(d->dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (d->lock_fd < 0)
@@ -219,7 +219,7 @@ static enum status open_all(struct directory *d, uint32_t partitions, struct ran
                             struct buf *why)
 {
     TRY(open_path(d, true, why));
-    TRY(take_lock(d, why));
+    TRY(directory_lock(d, why));
     enum status st = directory_read_header(d, why);
     d->fresh = st == NOT_FOUND;
     if (!d->fresh)
@@ -235,12 +235,10 @@ static void init(struct directory *d, const char *path)
         check_no_memory();
 }
 
-enum status directory_attach(struct directory *d, const char *path, bool lock, struct buf *why)
+enum status directory_attach(struct directory *d, const char *path, struct buf *why)
 {
     init(d, path);
     enum status st = open_path(d, false, why);
-    if (st == OK && lock)
-        st = take_lock(d, why);
     if (st != OK)
         directory_close(d);
     return st;

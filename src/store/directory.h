@@ -51,10 +51,10 @@ void directory_close(struct directory *d);
 
 /* -- for tools -- */
 
-/* Opens an existing directory. With `lock`, as directory_open does, and its lock file is all that
- * is made; without it others may be using the directory. */
-MUST_USE enum status directory_attach(struct directory *d, const char *path, bool lock,
-                                      struct buf *why);
+/* Opens an existing directory; others may be using it, until directory_lock, which makes nothing
+ * but the lock file. */
+MUST_USE enum status directory_attach(struct directory *d, const char *path, struct buf *why);
+MUST_USE enum status directory_lock(struct directory *d, struct buf *why);
 /* OK, NOT_FOUND without a word in `why`, DAMAGED, BAD_ARGUMENT: of a newer twinhub. */
 MUST_USE enum status directory_read_header(struct directory *d, struct buf *why);
 /* The key, and whether it is the header's, which has been read. NOT_FOUND as above. */

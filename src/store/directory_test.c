@@ -173,7 +173,7 @@ static void set_features(const char *path, uint64_t features)
 {
     struct directory d;
     buf_clear(&why);
-    EXPECT_EQ(directory_attach(&d, path, true, &why), OK);
+    EXPECT_EQ(directory_attach(&d, path, &why), OK);
     EXPECT_EQ(directory_read_header(&d, &why), OK);
     d.header.features = features;
     EXPECT_EQ(directory_write_header(&d, &why), OK);
@@ -225,13 +225,13 @@ TEST(a_tool_attaches_to_what_is_there_and_makes_nothing)
     const char *path = fixture_path();
     struct directory d, hub;
     buf_clear(&why);
-    EXPECT_EQ(directory_attach(&d, path, true, &why), UNAVAILABLE);
+    EXPECT_EQ(directory_attach(&d, path, &why), UNAVAILABLE);
     EXPECT(access(path, F_OK) != 0);
     make(path);
     EXPECT_EQ(open_at(&hub, path, 0), OK);
     buf_clear(&why);
-    EXPECT_EQ(directory_attach(&d, path, true, &why), UNAVAILABLE); /* in use */
-    EXPECT_EQ(directory_attach(&d, path, false, &why), OK);
+    EXPECT_EQ(directory_attach(&d, path, &why), OK);
+    EXPECT_EQ(directory_lock(&d, &why), UNAVAILABLE); /* in use */
     EXPECT_EQ(directory_read_header(&d, &why), OK);
     EXPECT_EQ(directory_read_key(&d, &why), OK);
     EXPECT_EQ(d.header.epoch, 1);
@@ -240,7 +240,8 @@ TEST(a_tool_attaches_to_what_is_there_and_makes_nothing)
     EXPECT_EQ(unlink(in(path, "master.key")), 0);
     EXPECT_EQ(unlink(in(path, "twinhub.hdr")), 0);
     buf_clear(&why);
-    EXPECT_EQ(directory_attach(&d, path, true, &why), OK);
+    EXPECT_EQ(directory_attach(&d, path, &why), OK);
+    EXPECT_EQ(directory_lock(&d, &why), OK);
     EXPECT_EQ(directory_read_header(&d, &why), NOT_FOUND);
     EXPECT_EQ(directory_read_key(&d, &why), NOT_FOUND);
     EXPECT_EQ(why.len, 0);

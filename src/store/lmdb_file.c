@@ -163,6 +163,45 @@ enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d, size_
     return st;
 }
 
+enum status lmdb_file_open_read(struct lmdb_file *f, const struct directory *d, size_t map_bytes,
+                                bool shared, struct buf *why)
+{
+    *f = (struct lmdb_file){0};
+    bool found;
+    TRY(look(d, &found, why));
+    int error = open_env(&f->env, d, base_name, map_bytes, MDB_RDONLY | (shared ? 0 : MDB_NOLOCK));
+    if (!error)
+        error = open_dbi(f);
+    if (!error)
+        return OK;
+    lmdb_file_close(f);
+    return refuse(d, "open", error, why);
+}
+
+enum status lmdb_file_make(struct lmdb_file *f, const struct directory *d, size_t map_bytes,
+                           struct buf *why)
+{
+    *f = (struct lmdb_file){0};
+    if (unlinkat(d->dir_fd, new_name, 0) < 0 && errno != ENOENT)
+        return refuse(d, "replace", errno, why);
+    int error = open_env(&f->env, d, new_name, map_bytes, MDB_NOLOCK | MDB_NOSYNC);
+    if (!error)
+        error = open_dbi(f);
+    if (!error)
+        return OK;
+    lmdb_file_close(f);
+    return refuse(d, "create", error, why);
+}
+
+enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d, struct buf *why)
+{
+    int error = mdb_env_sync(f->env, 1);
+    lmdb_file_close(f);
+    if (!error && renameat(d->dir_fd, new_name, d->dir_fd, base_name) < 0)
+        error = errno;
+    return error ? refuse(d, "write", error, why) : OK;
+}
+
 void lmdb_file_close(struct lmdb_file *f)
 {
     if (f->env)

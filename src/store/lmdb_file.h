@@ -27,6 +27,16 @@ struct lmdb_file {
  * short, and a fresh directory whose base holds records (its header is lost), are DAMAGED. */
 MUST_USE enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d,
                                     size_t map_bytes, struct buf *why);
+/* For tools: the directory's base, to be read alone. `shared`: a hub may be writing it, and readers
+ * are entered in its lock file; otherwise the directory is ours and nothing is touched. */
+MUST_USE enum status lmdb_file_open_read(struct lmdb_file *f, const struct directory *d,
+                                         size_t map_bytes, bool shared, struct buf *why);
+/* A new base under the name `base.mdb.new`, in place of one that is there; not synced as it grows.
+ * lmdb_file_settle syncs it, closes it and gives it its name. */
+MUST_USE enum status lmdb_file_make(struct lmdb_file *f, const struct directory *d,
+                                    size_t map_bytes, struct buf *why);
+MUST_USE enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d,
+                                      struct buf *why);
 void lmdb_file_close(struct lmdb_file *f);
 
 /* What a code of LMDB's (or the system's) means for the file: STORAGE_FULL, DAMAGED, or

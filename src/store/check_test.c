@@ -1,0 +1,314 @@
+/* Damage of each kind, one at a time, and what the check says of it. */
+#include "store/store_fixture.h"
+
+#include "store/check.h"
+#include "store/directory.h"
+#include "store/lmdb_raw.h"
+#include "store/seal.h"
+#include "store/value.h"
+
+enum { PARTITIONS = 4, DEVICES = 300 };
+
+static uint64_t seed = 3;
+static struct buf why, told; /* told: "part device/module: text" and a newline, for each finding */
+static struct check_result result;
+
+/* A body is "+" and anything. */
+static enum status rules_check(const struct store_key *key, uint32_t partitions,
+                               const struct record *r, struct kept *out)
+{
+    EXPECT_EQ(partitions, PARTITIONS);
+    bool device = key->device.len && !key->module.len;
+    *out = (struct kept){.seq = 1, .devices = device, .modules = key->device.len && !device};
+    return r->body_len && r->bytes[0] == '+' ? OK : DAMAGED;
+}
+
+static const struct kept_rules rules = {.check = rules_check};
+
+static void on_finding(void *owner, const struct check_finding *f)
+{
+    (void)owner;
+    buf_text(&told, check_part_name(f->part));
+    if (f->is_record)
+        buf_printf(&told, " %.*s/%.*s", SPAN_ARG(f->key.device), SPAN_ARG(f->key.module));
+    buf_printf(&told, ": %.*s\n", SPAN_ARG(f->text));
+}
+
+static enum status check(const char *path)
+{
+    struct check_options o = {
+        .path = path, .rules = &rules, .map_bytes = 16 << 20, .fn = on_finding};
+    buf_clear(&why);
+    buf_clear(&told);
+    enum status st = check_run(&o, &result, &why);
+    buf_byte(&told, 0);
+    return st;
+}
+
+static bool says(const char *part)
+{
+    return strstr((const char *)told.data, part) != NULL;
+}
+
+/* -- a directory -- */
+
+static void put(struct lmdb_append *a, struct seal *seal, struct store_key at, const char *body,
+                const char *secret)
+{
+    struct key key;
+    struct buf value = {0};
+    uint8_t sealed[64];
+    struct value v = {span_text(body), {0}, 1};
+    key_encode(&key, &at);
+    if (*secret) {
+        seal_close(seal, fixture_random(&seed), key_span(&key), span_text(secret), sealed);
+        v.sealed = span_of(sealed, strlen(secret) + SEAL_EXTRA);
+    }
+    value_encode(&value, key_span(&key), &v);
+    EXPECT_EQ(lmdb_append_put(a, key_span(&key), buf_span(&value)), 0);
+    buf_fini(&value);
+}
+
+static void put_counts(struct lmdb_append *a, uint32_t partition, uint64_t devices,
+                       uint64_t modules)
+{
+    struct key key;
+    struct buf value = {0}, body = {0};
+    struct store_partition counts = {.seq = 1, .devices = devices, .modules = modules};
+    key_counts(&key, partition);
+    value_put_counts(&body, &counts);
+    struct value v = {buf_span(&body), {0}, 1};
+    value_encode(&value, key_span(&key), &v);
+    EXPECT_EQ(lmdb_append_put(a, key_span(&key), buf_span(&value)), 0);
+    buf_fini(&value);
+    buf_fini(&body);
+}
+
+static void fill(struct lmdb_append *a, struct seal *seal)
+{
+    char id[16];
+    put_counts(a, 0, 0, 0);
+    put(a, seal, fixture_key(0, "", "policies"), "+", "hub's");
+    put_counts(a, 1, DEVICES, 1);
+    for (int i = 100; i < 100 + DEVICES; i++) {
+        snprintf(id, sizeof(id), "d%d", i);
+        put(a, seal, fixture_key(1, id, ""), "+a device with some properties", i % 2 ? "key" : "");
+        if (i == 200)
+            put(a, seal, fixture_key(1, id, "m"), "+module", "");
+    }
+}
+
+static const char *make(void)
+{
+    const char *path = fixture_path();
+    struct directory d;
+    struct lmdb_file f;
+    EXPECT_EQ(directory_open(&d, path, PARTITIONS, fixture_random(&seed), &why), OK);
+    struct seal *seal = seal_create(d.master_key);
+    EXPECT_EQ(lmdb_file_make(&f, &d, 16 << 20, &why), OK);
+    struct lmdb_append a = {.file = &f};
+    fill(&a, seal);
+    EXPECT_EQ(lmdb_append_end(&a), 0);
+    EXPECT_EQ(lmdb_file_settle(&f, &d, &why), OK);
+    EXPECT_EQ(directory_finish(&d, &why), OK);
+    seal_destroy(seal);
+    directory_close(&d);
+    return path;
+}
+
+static const char *in(const char *path, const char *name)
+{
+    static char full[128];
+    snprintf(full, sizeof(full), "%s/%s", path, name);
+    return full;
+}
+
+static struct buf file_bytes(const char *name)
+{
+    struct buf b = {0};
+    int fd = open(name, O_RDONLY);
+    EXPECT(fd >= 0);
+    buf_reserve(&b, 1 << 20);
+    b.len = (size_t)read(fd, b.data, 1 << 20);
+    close(fd);
+    return b;
+}
+
+static void file_put(const char *name, size_t at, const void *bytes, size_t len)
+{
+    int fd = open(name, O_WRONLY);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(pwrite(fd, bytes, len, (off_t)at), len);
+    close(fd);
+}
+
+/* Where the newest copy of a text lies in the base. */
+static size_t place_of(const struct buf *base, const char *text)
+{
+    const uint8_t *at = memmem(base->data, base->len, text, strlen(text));
+    EXPECT(at != NULL);
+    return (size_t)(at - base->data);
+}
+
+/* -- tests -- */
+
+TEST(a_sound_directory_has_no_findings_and_is_counted)
+{
+    const char *path = make();
+    EXPECT_EQ(check(path), OK);
+    EXPECT_TEXT((const char *)told.data, "");
+    EXPECT_EQ(check_findings(&result), 0);
+    EXPECT_EQ(result.devices, DEVICES);
+    EXPECT_EQ(result.modules, 1);
+    EXPECT_EQ(result.hub_records, 1);
+    EXPECT_EQ(result.epoch, 1);
+    EXPECT_EQ(result.partitions, PARTITIONS);
+    EXPECT(result.keys_looked_at);
+    EXPECT(result.looked_at[CHECK_BASE]);
+    fixture_remove(path);
+}
+
+TEST(nothing_is_changed_by_looking)
+{
+    const char *path = make();
+    struct buf before = file_bytes(in(path, "base.mdb"));
+    EXPECT_EQ(check(path), OK);
+    EXPECT(access(in(path, "base.mdb-lock"), F_OK) != 0);
+    struct buf after = file_bytes(in(path, "base.mdb"));
+    EXPECT_SPAN(buf_span(&after), buf_span(&before));
+    buf_fini(&before);
+    buf_fini(&after);
+    fixture_remove(path);
+}
+
+TEST(a_changed_record_is_named)
+{
+    const char *path = make();
+    struct buf base = file_bytes(in(path, "base.mdb"));
+    size_t at = place_of(&base, "d200");
+    at += place_of(&(struct buf){base.data + at, base.len - at, 0}, "properties");
+    file_put(in(path, "base.mdb"), at, "P", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT_TEXT((const char *)told.data, "base d200/: its checksum does not match\n");
+    EXPECT_EQ(result.devices, DEVICES - 1);
+    EXPECT_EQ(result.findings[CHECK_BASE], 1);
+    buf_fini(&base);
+    fixture_remove(path);
+}
+
+TEST(a_record_that_the_hub_cannot_use_is_named)
+{
+    const char *path = make();
+    struct buf base = file_bytes(in(path, "base.mdb"));
+    struct directory d;
+    struct lmdb_file f;
+    EXPECT_EQ(directory_open(&d, path, 0, fixture_random(&seed), &why), OK);
+    EXPECT_EQ(lmdb_file_open(&f, &d, 16 << 20, &why), OK);
+    struct lmdb_append a = {.file = &f};
+    struct seal *other = seal_create((const uint8_t *)"another key of thirty-two bytes.");
+    put(&a, other, fixture_key(3, "x", ""), "-", "");
+    put(&a, other, fixture_key(3, "y", ""), "+", "sealed by another");
+    EXPECT_EQ(lmdb_append_put(&a, SPAN("\0\3zzz"), SPAN("nothing")), 0);
+    EXPECT_EQ(lmdb_append_end(&a), 0);
+    lmdb_file_close(&f);
+    directory_close(&d);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("base x/: its content does not hold together\n"));
+    EXPECT(says("base y/: its keys cannot be opened\n"));
+    EXPECT(says("base: the checksum of a record without a readable id"));
+    EXPECT_EQ(check_findings(&result), 3);
+    seal_destroy(other);
+    buf_fini(&base);
+    fixture_remove(path);
+}
+
+/* Two leaf pages change places: each record is sound, none is where it should be. */
+TEST(pages_in_each_others_place_are_found)
+{
+    const char *path = make();
+    struct buf base = file_bytes(in(path, "base.mdb"));
+    size_t one = place_of(&base, "d150") / 4096 * 4096, two = place_of(&base, "d350") / 4096 * 4096;
+    EXPECT(one != two);
+    file_put(in(path, "base.mdb"), one, base.data + two, 4096);
+    file_put(in(path, "base.mdb"), two, base.data + one, 4096);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("out of its place"));
+    buf_fini(&base);
+    fixture_remove(path);
+}
+
+/* Whatever stands in a page: the check ends, with a finding. */
+TEST(no_page_of_garbage_ends_the_check)
+{
+    const char *path = make();
+    struct buf base = file_bytes(in(path, "base.mdb"));
+    uint8_t garbage[4096];
+    for (size_t page = 2; page < base.len / 4096; page++) {
+        if (memcmp(base.data + page * 4096, (uint8_t[16]){0}, 16) == 0)
+            continue;
+        for (size_t i = 0; i < sizeof(garbage); i++)
+            garbage[i] = (uint8_t)test_random(&seed);
+        file_put(in(path, "base.mdb"), page * 4096, garbage, sizeof(garbage));
+        EXPECT_EQ(check(path), OK);
+        file_put(in(path, "base.mdb"), page * 4096, base.data + page * 4096, 4096);
+    }
+    EXPECT_EQ(check(path), OK);
+    EXPECT_EQ(check_findings(&result), 0);
+    file_put(in(path, "base.mdb"), place_of(&base, "d150") / 4096 * 4096, garbage, 4096);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(result.findings[CHECK_BASE] > 0);
+    buf_fini(&base);
+    fixture_remove(path);
+}
+
+TEST(header_and_key_are_looked_at_first_and_the_rest_none_the_less)
+{
+    const char *path = make();
+    struct buf key = file_bytes(in(path, "master.key"));
+    file_put(in(path, "master.key"), 0, "another key of thirty-two bytes.", 32);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("master key: "));
+    EXPECT(says("is not the key of this data directory"));
+    EXPECT_EQ(check_findings(&result), 1);
+    EXPECT(!result.keys_looked_at);
+    EXPECT_EQ(result.devices, DEVICES);
+    EXPECT_EQ(unlink(in(path, "master.key")), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("master.key is missing"));
+    file_put(in(path, "twinhub.hdr"), 60, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("header: "));
+    EXPECT(says("checksum does not match"));
+    EXPECT_EQ(unlink(in(path, "twinhub.hdr")), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("twinhub.hdr is missing"));
+    EXPECT_EQ(result.partitions, 0);
+    EXPECT(result.looked_at[CHECK_BASE]);
+    buf_fini(&key);
+    fixture_remove(path);
+}
+
+TEST(what_cannot_be_looked_at_is_refused)
+{
+    const char *path = make();
+    struct directory d;
+    EXPECT_EQ(directory_open(&d, path, 0, fixture_random(&seed), &why), OK);
+    EXPECT_EQ(check(path), UNAVAILABLE);
+    buf_byte(&why, 0);
+    EXPECT(strstr((const char *)why.data, "in use") != NULL);
+    directory_close(&d);
+    EXPECT_EQ(truncate(in(path, "base.mdb"), 100), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("base.mdb is cut short"));
+    fixture_remove(path);
+    EXPECT_EQ(check(path), UNAVAILABLE);
+    EXPECT(access(path, F_OK) != 0);
+    buf_fini(&why);
+    buf_fini(&told);
+}
+
+TEST_MAIN(RUN(a_sound_directory_has_no_findings_and_is_counted), RUN(nothing_is_changed_by_looking),
+          RUN(a_changed_record_is_named), RUN(a_record_that_the_hub_cannot_use_is_named),
+          RUN(pages_in_each_others_place_are_found), RUN(no_page_of_garbage_ends_the_check),
+          RUN(header_and_key_are_looked_at_first_and_the_rest_none_the_less),
+          RUN(what_cannot_be_looked_at_is_refused))
