@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/policies.h"
 #include "cli/settings.h"
+#include "cli/store_metrics.h"
 #include "net/logger.h"
 #include "net/net.h"
 #include "net/pki.h"
@@ -69,6 +70,11 @@ static void world_log(void *ctx, struct span line)
 static void world_put_ca(void *ctx, struct buf *out)
 {
     pki_ca_pem(((struct hub_process *)ctx)->pki, out);
+}
+
+static void world_put_metrics(void *ctx, struct buf *out)
+{
+    store_metrics_put(out, embedded_dir_keeper(((struct hub_process *)ctx)->dir));
 }
 
 static void say(struct hub_process *p, enum log_level level, const char *msg, const char *why)
@@ -293,6 +299,7 @@ static void make_cluster(struct hub_process *p)
     c->wake = world_wake;
     c->log = world_log;
     c->put_ca = world_put_ca;
+    c->put_metrics = world_put_metrics;
     c->fatal = world_fatal;
     c->stopped = world_stopped;
 }

@@ -30,6 +30,8 @@ static const struct setting {
     {"shards",      NUMBER, AT(shards),        "0",         256,        "N",       "threads; 0: one a core"},
     {"partitions",  NUMBER, AT(partitions),    "0",         1024,       "N",       "of a new data directory, then fixed; 0: 32"},
     {"durability",  TEXT,   AT(durability),    "sync",      0,          "sync|async", "async: replies leave before the disk has the change (a sync every 100 ms)"},
+    {"hot-memory",  SIZE,   AT(hot_memory),    "1G",        0,          "SIZE",    "memory for changes that only the journal has yet"},
+    {"journal-tail", SIZE,  AT(journal_tail),  "128M",      0,          "SIZE",    "how much journal a start may have to replay"},
     {"history",     DURATION, AT(history_ms),  "7d",        0,          "DURATION", "how long changes are kept: 30m, 12h, 7d; 0: off"},
     {"history-size", SIZE,  AT(history_size),  "0",         0,          "SIZE",    "how much disk they may take: 512M, 10G; 0: no bound"},
     {"owner-key",   TEXT,   AT(owner_key),     NULL,        0,          "BASE64",  "fixes the key of the policy iothubowner, for tests and CI"},
@@ -259,10 +261,20 @@ static bool choose(const char *name, const char *value, const char *off, const c
     return false;
 }
 
+static bool at_least_a_mebibyte(const char *name, uint64_t size, struct buf *why)
+{
+    if (size >= 1 << 20)
+        return true;
+    buf_printf(why, "--%s is 1M at least", name);
+    return false;
+}
+
 static bool interpret(struct settings *s, struct buf *why)
 {
     if (!choose("durability", s->durability, "sync", "async", &s->async, why) ||
-        !choose("limits", s->limits, "azure", "relaxed", &s->relaxed, why))
+        !choose("limits", s->limits, "azure", "relaxed", &s->relaxed, why) ||
+        !at_least_a_mebibyte("hot-memory", s->hot_memory, why) ||
+        !at_least_a_mebibyte("journal-tail", s->journal_tail, why))
         return false;
     if (!log_level_parse(span_text(s->log_level), &s->level)) {
         buf_printf(why, "--log-level is error, warn, info or debug, not \"%s\"", s->log_level);

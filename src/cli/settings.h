@@ -29,8 +29,9 @@ struct settings {
     uint64_t mqtts, https, mqtt, http; /* ports; the plain ones are 0: off */
     uint64_t shards, partitions;       /* 0: as many as cores; as the data directory has */
     uint64_t token_grace_s;
-    int64_t history_ms;    /* 0: none is kept */
-    uint64_t history_size; /* bytes; 0: no bound */
+    uint64_t hot_memory, journal_tail; /* bytes */
+    int64_t history_ms;                /* 0: none is kept */
+    uint64_t history_size;             /* bytes; 0: no bound */
     bool log_json;
     /* Parsed from the texts: */
     enum log_level level;

@@ -33,6 +33,24 @@ TEST(history_is_kept_for_seven_days_unless_told_otherwise)
     buf_fini(&why);
 }
 
+TEST(the_stores_bounds_are_sizes_of_a_mebibyte_at_least)
+{
+    struct settings s;
+    struct buf why = {0};
+    EXPECT(read_it(&s, no_env, NULL, &why));
+    EXPECT_EQ(s.hot_memory, 1ULL << 30);
+    EXPECT_EQ(s.journal_tail, 128ULL << 20);
+    settings_fini(&s);
+    EXPECT(read_it(&s, no_env, "--journal-tail=1M", &why));
+    settings_fini(&s);
+    EXPECT(!read_it(&s, no_env, "--journal-tail=1023K", &why));
+    EXPECT_SPAN(buf_span(&why), SPAN("--journal-tail is 1M at least"));
+    settings_fini(&s);
+    EXPECT(!read_it(&s, no_env, "--hot-memory=0", &why));
+    settings_fini(&s);
+    buf_fini(&why);
+}
+
 TEST(a_flag_goes_before_the_environment_and_that_before_the_file)
 {
     struct settings s;
@@ -77,6 +95,7 @@ TEST(what_is_no_duration_or_size_is_refused_in_a_sentence)
     }
 }
 
-TEST_MAIN(RUN(history_is_kept_for_seven_days_unless_told_otherwise),
+TEST_MAIN(RUN(the_stores_bounds_are_sizes_of_a_mebibyte_at_least),
+          RUN(history_is_kept_for_seven_days_unless_told_otherwise),
           RUN(a_flag_goes_before_the_environment_and_that_before_the_file),
           RUN(what_is_no_duration_or_size_is_refused_in_a_sentence))

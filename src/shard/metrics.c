@@ -61,6 +61,8 @@ void metrics_put(struct buf *b, const struct cluster *cluster)
             buf_printf(b, "twinhub_closed_total{why=\"%s\"} %llu\n", status_name((enum status)st),
                        (unsigned long long)sum);
     }
+    if (cluster->put_metrics)
+        cluster->put_metrics(cluster->ctx, b);
     buf_printf(b,
                "# HELP twinhub_durability_sync 1 when replies wait for the disk\n"
                "# TYPE twinhub_durability_sync gauge\ntwinhub_durability_sync %d\n",

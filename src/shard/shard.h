@@ -40,7 +40,8 @@ struct cluster {
     struct now (*clock)(void *ctx);
     void (*wake)(void *ctx, unsigned shard); /* from any thread: a turn of that shard soon */
     void (*log)(void *ctx, struct span line);
-    void (*put_ca)(void *ctx, struct buf *out); /* /.well-known/twinhub-ca.pem; any thread */
+    void (*put_ca)(void *ctx, struct buf *out);      /* /.well-known/twinhub-ca.pem; any thread */
+    void (*put_metrics)(void *ctx, struct buf *out); /* the store's; NULL: none. Any thread */
     void (*fatal)(void *ctx, enum status st);
     void (*stopped)(void *ctx, unsigned shard); /* after shard_stop: nothing is left to do */
 };
