@@ -159,6 +159,16 @@ static void stop_threads(struct embedded *e)
 
 /* -- opening -- */
 
+/* Segments before the mark are removed, so a mark that is only in a cache is no good. */
+static enum status sync_base(struct embedded *e, struct buf *why)
+{
+    int error = base_sync(e->base);
+    if (!error)
+        return OK;
+    buf_printf(why, "cannot sync the base: %s", base_text(e->base, error));
+    return base_status(e->base, error);
+}
+
 static enum status read_base(struct embedded *e, struct mark *mark, struct buf *why)
 {
     struct base_reader *r;
@@ -185,6 +195,11 @@ static enum status read_base(struct embedded *e, struct mark *mark, struct buf *
     return st;
 }
 
+static bool is_no_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
 /* The very first segment of a directory. */
 static enum status begin_journal(struct embedded *e, struct buf *why)
 {
@@ -199,7 +214,7 @@ static enum status begin_journal(struct embedded *e, struct buf *why)
     while (error == EAGAIN);
     if (error) {
         buf_printf(why, "cannot make the journal: %s", strerror(error));
-        return error == ENOSPC || error == EDQUOT ? STORAGE_FULL : UNAVAILABLE;
+        return is_no_space(error) ? STORAGE_FULL : UNAVAILABLE;
     }
     e->journal.current = m.segment;
     e->journal.end = e->journal.durable = SEGMENT_HEAD;
@@ -224,13 +239,45 @@ static void take_over(struct embedded *e, struct recovery *r)
     }
 }
 
+/* What a read found may be in a cache only: the process before was killed between write and sync,
+ * or its sync failed, and then another does nothing. So the newest group is written once more, and
+ * names, before anybody is shown what it changes. */
+static int write_again(struct embedded *e, uint64_t known)
+{
+    struct journal *j = &e->journal;
+    uint64_t first = j->current.start + SEGMENT_HEAD, from = known > first ? known : first;
+    size_t len = j->end - from, got = 0;
+    struct iovec part = {malloc(len ? len : 1), len};
+    if (!part.iov_base)
+        check_no_memory();
+    int error = disk_read(j->current.file, from - j->current.start, part.iov_base, len, &got);
+    if (!error && got < len)
+        error = EIO;
+    if (!error && len)
+        error = disk_write(j->current.file, &part, 1, from - j->current.start);
+    if (!error)
+        error = disk_sync(j->current.file);
+    free(part.iov_base);
+    return error ? error : disk_sync_names(e->disk);
+}
+
+static enum status go_on(struct embedded *e, struct recovery *found, struct buf *why)
+{
+    take_over(e, found);
+    int error = write_again(e, found->known);
+    if (!error)
+        return OK;
+    buf_printf(why, "cannot sync the journal: %s", strerror(error));
+    return is_no_space(error) ? STORAGE_FULL : UNAVAILABLE;
+}
+
 static enum status open_journal(struct embedded *e, struct mark mark, struct buf *why)
 {
     struct recovery found;
     TRY(embedded_replay(e, mark, &found, why));
     enum status st = OK;
     if (found.count)
-        take_over(e, &found);
+        st = go_on(e, &found, why);
     else if (e->o.has_journal) {
         buf_text(why, "the journal has no segment; restore the directory from a backup");
         st = DAMAGED;
@@ -310,7 +357,9 @@ enum status embedded_open(const struct embedded_options *options, struct disk *d
     e->base = base;
     complete(&e->o);
     init(e);
-    enum status st = read_base(e, &mark, why);
+    enum status st = sync_base(e, why);
+    if (st == OK)
+        st = read_base(e, &mark, why);
     if (st == OK)
         st = open_journal(e, mark, why);
     int error = st == OK ? start_threads(e) : 0;

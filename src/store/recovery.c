@@ -169,6 +169,7 @@ static enum status read_blocks(struct reading *g, const struct segment *s)
             return OK;
         TRY(g->o->fn(g->o->owner, &block, bytes, g->why));
         g->r->blocks++;
+        g->r->known = block.durable;
         *end = (struct mark){end->position + block_room(block.length), block.crc};
     }
     return OK;
