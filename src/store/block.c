@@ -108,7 +108,12 @@ static bool fills(const struct block *block, struct span body)
             return false;
         body = span_skip(body, (size_t)need);
     }
-    return body.len == (uint64_t)block->counts * COUNTS_BYTES;
+    if (body.len != (uint64_t)block->counts * COUNTS_BYTES)
+        return false;
+    for (; body.len; body = span_skip(body, COUNTS_BYTES))
+        if (load_u32le(body.data + 4))
+            return false; /* of a later format */
+    return true;
 }
 
 enum status block_check(const struct block *block, struct span in)
