@@ -270,7 +270,7 @@ static enum status read_all(struct reading *g)
 enum status recovery_run(const struct recovery_options *o, struct recovery *out, struct buf *why)
 {
     struct names names = {0};
-    *out = (struct recovery){.end = o->from};
+    *out = (struct recovery){.end = o->from, .known = o->from.position};
     struct reading g = {.o = o, .r = out, .why = why};
     enum status st = open_all(&g, &names);
     if (st == OK && (out->count || o->from.position))

@@ -25,7 +25,7 @@ struct recovery {
     size_t count;
     size_t last;     /* where the journal ends; count: there is no segment */
     struct mark end; /* where the next block goes */
-    uint64_t known;  /* the newest block was written when everything before this lasted */
+    uint64_t known;  /* everything before this lasted when the newest block was written */
     uint64_t blocks; /* given */
 };
 
