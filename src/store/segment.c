@@ -106,7 +106,12 @@ static int finish(struct segment_maker *m)
         error = disk_sync(m->segment.file);
     if (!error)
         error = disk_rename(m->disk, from, to);
-    return error ? error : disk_sync_names(m->disk);
+    if (error)
+        return error;
+    error = disk_sync_names(m->disk);
+    if (error)
+        (void)!disk_remove(m->disk, to); /* as segment_unmake does: it has its name already */
+    return error;
 }
 
 int segment_make(struct segment_maker *m)
