@@ -5,9 +5,10 @@
  *     └──────────── a handle came or went, or there was no space ◄─┘
  *
  * The cycle's mark is where the journal was durable as it began. Every change before it was then in
- * some hot table, and a hot table forgets only what the base has; so when each table has been gone
- * through once, the base has all changes before the mark. Newer ones may be in it too: replay knows
- * by their seq. The mark is in the same transaction as the last records, so it never runs ahead.
+ * some handle's hot table (none is begun while there are records of no handle), and a hot table
+ * forgets only what the base has; so when each table has been gone through once, the base has all
+ * changes before the mark. Newer ones may be in it too: replay knows by their seq. The mark is in
+ * the same transaction as the last records, so it never runs ahead.
  */
 #include <stdlib.h>
 
@@ -25,7 +26,7 @@ bool checkpoint_due(const struct embedded *e)
     bool full = atomic_load(&e->tail) >= e->o.tail_max / 2 ||
                 atomic_load(&e->hot) >= e->o.hot_max / 2 ||
                 (atomic_load(&e->no_segment) && e->old_count);
-    return full && !e->stopping && !list_empty(&e->handles) && !embedded_failed(e);
+    return full && !e->has_left && !e->stopping && !list_empty(&e->handles) && !embedded_failed(e);
 }
 
 /* -- the handle's part, on its thread -- */
@@ -135,7 +136,6 @@ void checkpoint_disturb(struct embedded *e)
         embedded_wait(e);
     if (e->checkpoint.state != CK_IDLE && e->checkpoint.state != CK_SYNC)
         give_up(e);
-    e->generation++;
 }
 
 static bool begin(struct embedded *e)

@@ -392,6 +392,7 @@ static void embedded_store_close(struct store *s)
         wait_or_give_up(e);
     checkpoint_disturb(e);
     list_remove(&h->link);
+    e->has_left |= h->hot.map.count != 0;
     drop_blocks(h);
     pthread_mutex_unlock(&e->lock);
     embedded_poll(s);
@@ -447,6 +448,7 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
         reader_failed(h);
     pthread_mutex_lock(&e->lock);
     checkpoint_disturb(e);
+    e->has_left = e->left.map.count != 0;
     list_append(&e->handles, &h->link);
     pthread_mutex_unlock(&e->lock);
     return &h->store;

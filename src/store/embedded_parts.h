@@ -134,7 +134,7 @@ struct embedded {
     /* lock: */
     bool signalled[ACTORS];     /* there may be something to do */
     struct list handles, queue; /* queue: journal_block, by link */
-    uint64_t generation;        /* one more whenever a handle comes or goes */
+    bool has_left;              /* `left` is not empty: no checkpoint can have everything */
     bool stopping;
     struct mark durable;     /* the journal lasts up to here */
     struct mark replay_from; /* the base has all before */
