@@ -103,9 +103,10 @@ void http_conn_answer(struct shard *s, struct call *call);
  *
  * While it is busy, operations that write wait in their places: those of a connection with what
  * came behind them, calls in shard.calls. Reading goes on, so that who only reads, or pings, is
- * answered. Without space, what needs some is refused before it is applied. */
-bool room_waits(const struct shard *s, const struct op *op);
-/* OK, or STORAGE_FULL. `mode`: the importMode of a bulk entry. */
+ * answered. Without space, what needs some is refused before it is applied. `mode` is the
+ * importMode of a bulk entry. */
+bool room_waits(const struct shard *s, const struct op *op, struct span mode);
+/* OK, or STORAGE_FULL. */
 enum status room_judge(struct shard *s, const struct op *op, struct span mode);
 /* The connection's next operation waits. */
 void room_park(struct conn *c);

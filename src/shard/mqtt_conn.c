@@ -54,7 +54,7 @@ static void login(struct conn *c, const struct mqtt_action *action)
         refuse(c, MQTT_UNAVAILABLE, UNAVAILABLE, "stopping");
         return;
     }
-    if (room_waits(s, &(struct op){.kind = OP_SESSION_SAVE})) {
+    if (room_waits(s, &(struct op){.kind = OP_SESSION_SAVE}, (struct span){0})) {
         room_park(c);
         return;
     }
@@ -123,7 +123,7 @@ static bool operate(struct conn *c, const struct mqtt_action *action)
 {
     struct shard *s = c->shard;
     struct outcome outcome = {.body = &s->body};
-    if (room_waits(s, &action->op)) {
+    if (room_waits(s, &action->op, (struct span){0})) {
         room_park(c);
         return false;
     }

@@ -29,14 +29,22 @@ static enum need need_of(const struct op *op, struct span mode)
     return needs[op->kind];
 }
 
-bool room_waits(const struct shard *s, const struct op *op)
+static bool is_without_space(enum store_room room)
 {
-    return needs[op->kind] != NEEDS_NOTHING && !s->failed && store_room(s->store) == STORE_BUSY;
+    return room == STORE_NO_SPACE || room == STORE_FULL;
+}
+
+bool room_waits(const struct shard *s, const struct op *op, struct span mode)
+{
+    enum need need = need_of(op, mode);
+    enum store_room room = store_room(s->store);
+    return !s->failed && ((need != NEEDS_NOTHING && room == STORE_BUSY) ||
+                          (need == NEEDS_TURN && room == STORE_FULL));
 }
 
 enum status room_judge(struct shard *s, const struct op *op, struct span mode)
 {
-    if (need_of(op, mode) != NEEDS_SPACE || store_room(s->store) != STORE_NO_SPACE)
+    if (need_of(op, mode) != NEEDS_SPACE || !is_without_space(store_room(s->store)))
         return OK;
     COUNT_UP(s->totals.refused_writes, 1);
     return STORAGE_FULL;
@@ -52,15 +60,16 @@ void room_park(struct conn *c)
 void room_step(struct shard *s)
 {
     enum store_room room = store_room(s->store);
-    if (room != s->room && s->index == 0 && (room == STORE_NO_SPACE || s->room == STORE_NO_SPACE))
-        shard_log(s, room == STORE_NO_SPACE ? LOG_WARN : LOG_INFO,
-                  room == STORE_NO_SPACE ? "no space is left: what needs some is refused"
-                                         : "there is space again",
+    bool full = is_without_space(room), busy = room == STORE_BUSY || room == STORE_FULL;
+    if (full != is_without_space(s->room) && s->index == 0)
+        shard_log(s, full ? LOG_WARN : LOG_INFO,
+                  full ? "no space is left: what needs some is refused" : "there is space again",
                   NULL, NULL, NULL);
+    bool changed = room != s->room;
     s->room = room;
-    atomic_store_explicit(&s->totals.store_busy, room == STORE_BUSY, memory_order_relaxed);
-    atomic_store_explicit(&s->totals.store_no_space, room == STORE_NO_SPACE, memory_order_relaxed);
-    if (room == STORE_BUSY && !s->failed)
+    atomic_store_explicit(&s->totals.store_busy, busy, memory_order_relaxed);
+    atomic_store_explicit(&s->totals.store_no_space, full, memory_order_relaxed);
+    if (!s->failed && (room == STORE_BUSY || (room == STORE_FULL && !changed)))
         return;
     for (struct list *at; (at = list_take_first(&s->waiting));) {
         struct conn *c = CONTAINER_OF(at, struct conn, ready);

@@ -349,7 +349,7 @@ static void take_mail(struct shard *s)
  * the same bulk call that stand before it (registry 6). */
 static bool call_may_run(const struct shard *s, const struct call *call)
 {
-    if (call->waits || (call->route != ROUTE_DEVICE_LIST && room_waits(s, &call->op)))
+    if (call->waits || (call->route != ROUTE_DEVICE_LIST && room_waits(s, &call->op, call->token)))
         return false;
     for (struct list *at = call->link.prev; call->gather && at != &s->calls; at = at->prev)
         if (CONTAINER_OF(at, struct call, link)->gather == call->gather)

@@ -321,10 +321,10 @@ static enum store_room embedded_room(const struct store *s)
     const struct handle *h = handle_of(s);
     const struct embedded *e = h->env;
     bool tail_full = atomic_load(&e->tail) >= e->o.tail_max;
-    if (atomic_load(&e->no_segment) || (tail_full && atomic_load(&e->no_base_space)))
-        return STORE_NO_SPACE;
     bool busy = tail_full || atomic_load(&e->hot) >= e->o.hot_max ||
                 atomic_load(&h->waiting) >= WAITING_MAX;
+    if (atomic_load(&e->no_segment) || (tail_full && atomic_load(&e->no_base_space)))
+        return busy ? STORE_FULL : STORE_NO_SPACE;
     return busy ? STORE_BUSY : STORE_OPEN;
 }
 

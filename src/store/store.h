@@ -60,10 +60,11 @@ typedef void store_done_fn(void *owner, enum status st);
 /* May more be asked of it? */
 enum store_room {
     STORE_OPEN,
-    STORE_BUSY,    /* what writes waits until it is open again, in the end in unread sockets; reads
-                      and what a connection's end leaves go on */
-    STORE_NO_SPACE /* nothing that needs space is applied (507); reads, deletions and sessions are
-                    */
+    STORE_BUSY,     /* what writes waits until it is open again, in the end in unread sockets; reads
+                       and what a connection's end leaves go on */
+    STORE_NO_SPACE, /* nothing that needs space is applied (507); reads, deletions and sessions are
+                     */
+    STORE_FULL /* no space, and what was left for the others is used up: they wait, as when busy */
 };
 
 struct store;

@@ -209,6 +209,8 @@ static void on_store(struct script *s, struct span what)
             memory_store_room(store, STORE_BUSY);
         else if (span_eq(what, SPAN("full")))
             memory_store_room(store, STORE_NO_SPACE);
+        else if (span_eq(what, SPAN("packed")))
+            memory_store_room(store, STORE_FULL);
         else if (span_eq(what, SPAN("open")))
             memory_store_room(store, STORE_OPEN);
         else

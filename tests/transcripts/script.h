@@ -14,7 +14,7 @@
  *   sync                     what was committed becomes durable (world manual_sync)
  *   restart, crash           the hub is stopped, or loses its power; then starts again
  *   store fails              the disk takes nothing any more
- *   store busy | full | open what the store has room for
+ *   store busy | full | packed | open    what the store has room for
  *   twin d1 desired.a = 1    what the service sees; `absent` instead of `= …`
  *   metric NAME = N
  *   remember, unchanged      every record of the store is what it was
