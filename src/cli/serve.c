@@ -9,6 +9,7 @@
 #include "net/system.h"
 #include "shard/shard.h"
 #include "store/embedded_dir.h"
+#include "store/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,6 +202,13 @@ static void *shard_main(void *arg)
 
 /* ---- set-up ---- */
 
+/* Segments are no larger than half of the tail: what the base has is given back in such pieces. */
+static uint32_t segment_size(uint64_t tail, uint32_t most)
+{
+    uint64_t half = tail / 2 / SEGMENT_HEAD * SEGMENT_HEAD;
+    return half < most ? (uint32_t)half : most;
+}
+
 static bool open_store(struct hub_process *p, struct buf *why)
 {
     const struct settings *set = &p->settings;
@@ -210,7 +218,11 @@ static bool open_store(struct hub_process *p, struct buf *why)
         .keeper = {.random = system_random(),
                    .clock = world_clock,
                    .replay = &hub_replay,
-                   .async = set->async}
+                   .async = set->async,
+                   .tail_max = set->journal_tail,
+                   .segment_min = segment_size(set->journal_tail, SEGMENT_MIN),
+                   .segment_max = segment_size(set->journal_tail, SEGMENT_MAX),
+                   .hot_max = set->hot_memory}
     };
     if (embedded_dir_open(&options, &p->dir, why) != OK)
         return false;

@@ -32,7 +32,7 @@ enum fault_call {
     FAULT_CALLS
 };
 
-enum { FAULT_SITES = 64, FAULT_FILE = 40, FAULT_SHORT = -1 };
+enum { FAULT_SITES = 256, FAULT_FILE = 40, FAULT_SHORT = -1 };
 
 struct fault_site {
     _Atomic uint64_t seen; /* calls so far */

@@ -125,7 +125,7 @@ static bool kind_at(int from, const char *path, char out[FAULT_FILE])
     return kind_of(full, out);
 }
 
-/* 1 + the site; 0: there is no room for it. */
+/* 1 + the site. */
 static uint32_t site_of(enum fault_call call, const char *file)
 {
     uint32_t i = 0, count = atomic_load(&control->site_count);
@@ -143,15 +143,15 @@ static uint32_t site_of(enum fault_call call, const char *file)
         atomic_store(&control->site_count, count + 1);
     }
     unlock();
-    return i < FAULT_SITES ? i + 1 : 0;
+    if (i == FAULT_SITES)
+        abort(); /* there is no room for it */
+    return i + 1;
 }
 
 /* Count a call; the error it shall fail with, FAULT_SHORT or 0. */
 static int suffer(enum fault_call call, const char *file)
 {
     uint32_t site = site_of(call, file);
-    if (!site)
-        return 0;
     uint64_t n = atomic_fetch_add(&control->sites[site - 1].seen, 1) + 1;
     if (atomic_load(&control->site) != site || n < atomic_load(&control->from) ||
         n > atomic_load(&control->upto))
@@ -161,6 +161,21 @@ static int suffer(enum fault_call call, const char *file)
         wait_us(atomic_load(&control->pause_us));
     atomic_fetch_add(&control->failed, 1);
     return atomic_load(&control->error);
+}
+
+/* 1 + its place; `file` is kept for ever. */
+static uint8_t kind_number(const char *file)
+{
+    lock();
+    uint32_t i = 0;
+    while (i < file_count && strcmp(files[i], file) != 0)
+        i++;
+    if (i == file_count && i < UINT8_MAX - 1) {
+        strcpy(files[i], file);
+        file_count++;
+    }
+    unlock();
+    return (uint8_t)(i + 1);
 }
 
 static const char *file_of(int fd)
@@ -185,18 +200,8 @@ static long fail(int error)
 
 static void remember(int fd, const char *file)
 {
-    if (fd < 0 || fd >= FDS)
-        return;
-    lock();
-    uint32_t i = 0;
-    while (i < file_count && strcmp(files[i], file) != 0)
-        i++;
-    if (i == file_count && i < UINT8_MAX - 1) {
-        strcpy(files[i], file);
-        file_count++;
-    }
-    unlock();
-    kinds[fd] = (uint8_t)(i + 1);
+    if (fd >= 0 && fd < FDS)
+        kinds[fd] = kind_number(file);
 }
 
 static int do_open(int from, const char *path, int flags, mode_t mode)
@@ -344,9 +349,17 @@ EXPORT int msync(void *at, size_t len, int flags)
 
 EXPORT int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-    char file[FAULT_FILE];
-    int error = kind_at(to_dir, to, file) ? suffer(FAULT_RENAME, file) : 0;
-    return (int)(error > 0 ? fail(error) : syscall(SYS_renameat, from_dir, from, to_dir, to));
+    char file[FAULT_FILE], before[FAULT_FILE];
+    bool ours = kind_at(to_dir, to, file) && kind_at(from_dir, from, before);
+    int error = ours ? suffer(FAULT_RENAME, file) : 0;
+    if (error > 0)
+        return (int)fail(error);
+    int result = (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
+    uint8_t old = result == 0 && ours ? kind_number(before) : 0;
+    for (int fd = 0; old && fd < FDS; fd++) /* there is one of a kind that is renamed */
+        if (kinds[fd] == old)
+            kinds[fd] = kind_number(file);
+    return result;
 }
 
 EXPORT int rename(const char *from, const char *to)
