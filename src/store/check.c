@@ -74,18 +74,16 @@ static _Noreturn void look_in_child(struct check_options o, struct directory *d,
     for (size_t i = 0; i < COUNT(signals); i++)
         signal(signals[i], on_broken);
     FILE *to = fdopen(fd, "w");
-    struct check_result result;
     struct buf why = {0};
     o.fn = send_finding;
     o.owner = to;
-    enum status st = check_look(&o, d, at, &result, &why);
+    enum status st = check_look(&o, d, at, &why);
     struct frame head = {.part = END,
                          .partition = (uint32_t)st,
                          .text_len = (uint16_t)(why.len < TEXT_MAX ? why.len : TEXT_MAX)};
     fwrite(&head, 1, sizeof(head), to);
     if (head.text_len)
         fwrite(why.data, 1, head.text_len, to);
-    fwrite(&result, 1, sizeof(result), to);
     fflush(to);
     _exit(0);
 }
@@ -95,7 +93,6 @@ static _Noreturn void look_in_child(struct check_options o, struct directory *d,
 struct heard {
     bool ended;
     enum status st;
-    struct check_result result;
 };
 
 static bool take(FILE *from, void *out, size_t len)
@@ -115,7 +112,7 @@ static bool hear_one(FILE *from, const struct check_options *o, struct heard *h,
     struct span said = span_of(text, head.text_len);
     if (head.part == END) {
         h->st = (enum status)head.partition;
-        h->ended = take(from, &h->result, sizeof(h->result));
+        h->ended = true;
         buf_put(why, said);
         return false;
     }
@@ -126,7 +123,6 @@ static bool hear_one(FILE *from, const struct check_options *o, struct heard *h,
         .position = head.position,
         .text = said
     };
-    h->result.findings[f.part]++;
     o->fn(o->owner, &f);
     return true;
 }
@@ -163,7 +159,7 @@ static enum status hear(const struct check_options *o, FILE *from, pid_t child,
         ;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    *out = h.result;
+    *out = at->result;
     if (h.ended)
         return h.st;
     bool broke =

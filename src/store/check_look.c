@@ -10,23 +10,9 @@
 
 static const size_t map_bytes_default = (size_t)1 << 40;
 
-struct look {
-    const struct check_options *o;
-    struct directory *d;
-    struct check_progress *at;
-    struct check_result *out;
-    struct buf *why;
-    struct lmdb_file file;
-    struct seal *seal;             /* NULL: there is no key */
-    struct store_partition *found; /* by partition; seq: the highest of its records */
-};
-
 /* -- findings -- */
 
-static void found(struct look *l, struct check_finding f, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void found(struct look *l, struct check_finding f, const char *format, ...)
+void check_found(struct look *l, struct check_finding f, const char *format, ...)
 {
     char text[512];
     va_list list;
@@ -38,15 +24,10 @@ static void found(struct look *l, struct check_finding f, const char *format, ..
     l->o->fn(l->o->owner, &f);
 }
 
-static struct check_finding of_part(enum check_part part)
-{
-    return (struct check_finding){.part = part};
-}
-
 /* What `why` says, as a finding; `why` is empty after. */
 static void found_why(struct look *l, enum check_part part)
 {
-    found(l, of_part(part), "%.*s", SPAN_ARG(buf_span(l->why)));
+    check_found(l, check_of_part(part), "%.*s", SPAN_ARG(buf_span(l->why)));
     buf_clear(l->why);
 }
 
@@ -57,7 +38,7 @@ static enum status look_at_header(struct look *l)
     struct check_result *out = l->out;
     enum status st = directory_read_header(l->d, l->why);
     if (st == NOT_FOUND) {
-        found(l, of_part(CHECK_HEADER), "%s/twinhub.hdr is missing", l->d->path);
+        check_found(l, check_of_part(CHECK_HEADER), "%s/twinhub.hdr is missing", l->d->path);
     } else if (st == DAMAGED) {
         found_why(l, CHECK_HEADER);
     } else {
@@ -87,7 +68,7 @@ static enum status look_at_key(struct look *l)
         l->seal = seal_create(l->d->master_key);
         out->keys_looked_at = true;
     } else if (st == NOT_FOUND && !(out->features & HEADER_BACKUP)) {
-        found(l, of_part(CHECK_KEY), "%s/master.key is missing", l->d->path);
+        check_found(l, check_of_part(CHECK_KEY), "%s/master.key is missing", l->d->path);
     } else if (st == DAMAGED || st == BAD_ARGUMENT) {
         found_why(l, CHECK_KEY);
     } else if (st != NOT_FOUND) {
@@ -99,12 +80,7 @@ static enum status look_at_key(struct look *l)
 
 /* -- the base -- */
 
-static struct check_finding of_record(enum check_part part, const struct store_key *key)
-{
-    return (struct check_finding){.part = part, .is_record = true, .key = *key};
-}
-
-static void count(struct look *l, const struct store_key *key, const struct kept *kept, int by)
+void check_count(struct look *l, const struct store_key *key, const struct kept *kept, int by)
 {
     uint64_t n = (uint64_t)by;
     l->out->hub_records += key->device.len ? 0 : n;
@@ -144,32 +120,35 @@ static void look_at_record(struct look *l, struct span bytes, const struct store
     struct kept kept = {0};
     struct record *r = open_record(l, bytes, v);
     if (!r)
-        found(l, of_record(CHECK_BASE, key), "its keys cannot be opened");
+        check_found(l, check_of_record(CHECK_BASE, key), "its keys cannot be opened");
     else if (l->out->partitions && l->o->rules->check(key, l->out->partitions, r, &kept) != OK)
-        found(l, of_record(CHECK_BASE, key), "its content does not hold together");
+        check_found(l, check_of_record(CHECK_BASE, key), "its content does not hold together");
     else
-        count(l, key, &kept, 1);
+        check_count(l, key, &kept, 1);
     record_unref(r);
-}
-
-static bool is_counts(struct span key)
-{
-    return key.len == 3 && key.data[2] == 0;
 }
 
 /* A sound value that is no record. */
 static void look_at_own(struct look *l, struct span bytes, const struct value *v)
 {
     struct store_partition counts;
-    if (!is_counts(bytes)) {
+    struct mark mark;
+    struct key of_mark;
+    key_mark(&of_mark);
+    if (span_eq(bytes, key_span(&of_mark))) {
+        if (value_mark(v->body, &mark) != OK)
+            check_found(l, check_of_part(CHECK_JOURNAL),
+                        "where replay begins is malformed in base.mdb");
+    } else if (!key_is_own(bytes)) {
         struct buf hex = {0};
         text_put_hex(&hex, bytes);
-        found(l, of_part(CHECK_BASE), "a record stands under a key that no twinhub writes: %.*s",
-              SPAN_ARG(span_first(buf_span(&hex), hex.len < 128 ? hex.len : 128)));
+        check_found(l, check_of_part(CHECK_BASE),
+                    "a record stands under a key that no twinhub writes: %.*s",
+                    SPAN_ARG(span_first(buf_span(&hex), hex.len < 128 ? hex.len : 128)));
         buf_fini(&hex);
     } else if (value_counts(v->body, &counts) != OK) {
-        found(l, of_part(CHECK_COUNTS), "the counts of partition %u are malformed",
-              (unsigned)(bytes.data[0] << 8 | bytes.data[1]));
+        check_found(l, check_of_part(CHECK_COUNTS), "the counts of partition %u are malformed",
+                    (unsigned)(bytes.data[0] << 8 | bytes.data[1]));
     }
 }
 
@@ -178,14 +157,15 @@ static void look_at_value(struct look *l, struct span bytes, struct span in, boo
     struct store_key key;
     struct value v;
     bool is_record = key_decode(bytes, &key);
-    struct check_finding f = is_record ? of_record(CHECK_BASE, &key) : of_part(CHECK_BASE);
+    struct check_finding f =
+        is_record ? check_of_record(CHECK_BASE, &key) : check_of_part(CHECK_BASE);
     if (value_decode(bytes, in, &v) != OK)
-        found(l, f, "%s",
-              is_record ? "its checksum does not match"
-                        : "the checksum of a record without a readable id, or of "
-                          "counts, does not match");
+        check_found(l, f, "%s",
+                    is_record ? "its checksum does not match"
+                              : "the checksum of a record without a readable id, or of "
+                                "counts, does not match");
     else if (!ordered)
-        found(l, f, "it is out of its place: a page of base.mdb is damaged");
+        check_found(l, f, "it is out of its place: a page of base.mdb is damaged");
     else if (is_record)
         look_at_record(l, bytes, &key, &v);
     else
@@ -223,9 +203,10 @@ static enum status look_at_base(struct look *l)
     lmdb_raw_fini(&walk);
     l->out->looked_at[CHECK_BASE] = error == MDB_NOTFOUND;
     if (error != MDB_NOTFOUND)
-        found(l, of_part(CHECK_BASE),
-              "its pages do not hold together after %llu records (%s): what follows is not read",
-              (unsigned long long)l->at->records, mdb_strerror(error));
+        check_found(
+            l, check_of_part(CHECK_BASE),
+            "its pages do not hold together after %llu records (%s): what follows is not read",
+            (unsigned long long)l->at->records, mdb_strerror(error));
     return OK;
 }
 
@@ -241,14 +222,13 @@ static enum status look_at_all(struct look *l)
     if (!l->found)
         check_no_memory();
     TRY(look_at_base(l));
-    return OK;
+    return check_journal(l);
 }
 
 enum status check_look(const struct check_options *options, struct directory *d,
-                       struct check_progress *at, struct check_result *out, struct buf *why)
+                       struct check_progress *at, struct buf *why)
 {
-    struct look l = {.o = options, .d = d, .at = at, .out = out, .why = why};
-    *out = (struct check_result){0};
+    struct look l = {.o = options, .d = d, .at = at, .out = &at->result, .why = why};
     enum status st = look_at_all(&l);
     lmdb_file_close(&l.file);
     seal_destroy(l.seal);

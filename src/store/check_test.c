@@ -2,7 +2,7 @@
 #include "store/store_fixture.h"
 
 #include "store/check.h"
-#include "store/directory.h"
+#include "store/embedded_dir.h"
 #include "store/lmdb_raw.h"
 #include "store/seal.h"
 #include "store/value.h"
@@ -31,13 +31,18 @@ static void on_finding(void *owner, const struct check_finding *f)
     buf_text(&told, check_part_name(f->part));
     if (f->is_record)
         buf_printf(&told, " %.*s/%.*s", SPAN_ARG(f->key.device), SPAN_ARG(f->key.module));
+    if (f->position)
+        buf_printf(&told, " at %llu", (unsigned long long)f->position);
     buf_printf(&told, ": %.*s\n", SPAN_ARG(f->text));
 }
 
 static enum status check(const char *path)
 {
-    struct check_options o = {
-        .path = path, .rules = &rules, .map_bytes = 16 << 20, .fn = on_finding};
+    struct check_options o = {.path = path,
+                              .replay = &fixture_replay,
+                              .rules = &rules,
+                              .map_bytes = 16 << 20,
+                              .fn = on_finding};
     buf_clear(&why);
     buf_clear(&told);
     enum status st = check_run(&o, &result, &why);
@@ -110,7 +115,7 @@ static const char *make(void)
     fill(&a, seal);
     EXPECT_EQ(lmdb_append_end(&a), 0);
     EXPECT_EQ(lmdb_file_settle(&f, &d, &why), OK);
-    EXPECT_EQ(directory_finish(&d, &why), OK);
+    EXPECT_EQ(directory_write_header(&d, &why), OK); /* as before the journal */
     seal_destroy(seal);
     directory_close(&d);
     return path;
@@ -164,7 +169,8 @@ TEST(a_sound_directory_has_no_findings_and_is_counted)
     EXPECT_EQ(result.epoch, 1);
     EXPECT_EQ(result.partitions, PARTITIONS);
     EXPECT(result.keys_looked_at);
-    EXPECT(result.looked_at[CHECK_BASE]);
+    for (int i = 0; i < CHECK_PARTS; i++)
+        EXPECT(result.looked_at[i]);
     fixture_remove(path);
 }
 
@@ -216,7 +222,8 @@ TEST(a_record_that_the_hub_cannot_use_is_named)
     EXPECT(says("base x/: its content does not hold together\n"));
     EXPECT(says("base y/: its keys cannot be opened\n"));
     EXPECT(says("base: the checksum of a record without a readable id"));
-    EXPECT_EQ(check_findings(&result), 3);
+    EXPECT(says("journal: where replay begins cannot be read")); /* it would stand beside that */
+    EXPECT_EQ(check_findings(&result), 4);
     seal_destroy(other);
     buf_fini(&base);
     fixture_remove(path);
@@ -288,6 +295,139 @@ TEST(header_and_key_are_looked_at_first_and_the_rest_none_the_less)
     fixture_remove(path);
 }
 
+/* -- with a journal -- */
+
+static void on_durable(void *owner, uint64_t batch)
+{
+    *(uint64_t *)owner = batch;
+}
+
+/* device-0 to device-9 are created, each in a block of its own; the base has nothing. `extra`
+ * devices more are counted than there are. */
+static const char *make_journal(uint64_t extra)
+{
+    const char *path = fixture_path();
+    struct embedded_dir *env;
+    struct embedded_dir_options o = {.path = path, .partitions = PARTITIONS, .map_bytes = 16 << 20};
+    o.keeper = (struct embedded_options){.random = fixture_random(&seed),
+                                         .clock = fixture_clock,
+                                         .replay = &fixture_replay,
+                                         .segment_min = 1 << 16,
+                                         .segment_max = 1 << 16};
+    EXPECT_EQ(embedded_dir_open(&o, &env, &why), OK);
+    struct store *s = embedded_shard(embedded_dir_keeper(env), 0, 1);
+    uint64_t durable = 0;
+    s->owner = &durable;
+    s->durable = on_durable;
+    s->parts[1].devices += extra;
+    for (unsigned i = 0; i < 10; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "device-%u", i);
+        fixture_put(s, fixture_key(1, id, ""), "+a device", "its key");
+        store_commit(s, i + 1);
+        while (durable <= i) /* so that each block knows the one before durable */
+            store_poll(s);
+    }
+    store_close(s);
+    embedded_dir_close(env, 0);
+    return path;
+}
+
+static const char segment[] = "journal/0000000000000000.seg";
+
+/* Where the block of this device begins. */
+static size_t block_of(const char *path, const char *id)
+{
+    struct buf bytes = file_bytes(in(path, segment));
+    size_t at = place_of(&bytes, id) / 512 * 512;
+    buf_fini(&bytes);
+    return at;
+}
+
+TEST(what_the_journal_holds_is_counted_with_the_base)
+{
+    const char *path = make_journal(0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT_TEXT((const char *)told.data, "");
+    EXPECT_EQ(result.devices, 10);
+    EXPECT_EQ(result.blocks, 10);
+    EXPECT_EQ(result.changes, 10);
+    EXPECT_EQ(result.newest_ms, 1000);
+    EXPECT_EQ(result.end, block_of(path, "device-9") + 512);
+    for (int i = 0; i < CHECK_PARTS; i++)
+        EXPECT(result.looked_at[i]);
+    fixture_remove(path);
+}
+
+TEST(damage_in_the_journal_is_told_with_the_place_before_it)
+{
+    const char *path = make_journal(0);
+    size_t at = block_of(path, "device-5");
+    char want[64];
+    snprintf(want, sizeof(want), "journal at %zu: the journal is damaged at position %zu", at, at);
+    file_put(in(path, segment), at + 90, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says(want));
+    EXPECT_EQ(check_findings(&result), 1);
+    EXPECT_EQ(result.devices, 5);
+    EXPECT(!result.looked_at[CHECK_JOURNAL]);
+    EXPECT(!result.looked_at[CHECK_COUNTS]);
+    EXPECT_EQ(truncate(in(path, segment), (off_t)at), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("the file is cut short"));
+    snprintf(want, sizeof(want), "journal at %zu: ", at);
+    EXPECT(says(want));
+    EXPECT_EQ(unlink(in(path, segment)), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("journal: the journal is missing from position 0 on"));
+    fixture_empty(in(path, "journal"));
+    EXPECT_EQ(mkdir(in(path, "journal"), 0700), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("it has no segment"));
+    fixture_empty(in(path, "journal"));
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("journal is missing"));
+    fixture_remove(path);
+}
+
+/* Its last block was never whole, and nothing says it was durable: not damage. */
+TEST(a_torn_tail_is_no_damage)
+{
+    const char *path = make_journal(0);
+    file_put(in(path, segment), block_of(path, "device-9") + 90, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT_EQ(result.blocks, 9);
+    EXPECT_EQ(check_findings(&result), 0);
+    fixture_remove(path);
+}
+
+TEST(counts_that_are_not_what_is_there_are_told)
+{
+    const char *path = make_journal(2);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("counts: partition 1 counts 12 devices (0 disabled) and 0 modules; there are 10"));
+    EXPECT_EQ(check_findings(&result), 1);
+    fixture_remove(path);
+}
+
+TEST(without_its_key_a_backup_is_read_as_far_as_that_goes)
+{
+    const char *path = make_journal(0);
+    struct directory d;
+    EXPECT_EQ(directory_attach(&d, path, &why), OK);
+    EXPECT_EQ(directory_read_header(&d, &why), OK);
+    d.header.features |= HEADER_BACKUP;
+    EXPECT_EQ(directory_write_header(&d, &why), OK);
+    directory_close(&d);
+    EXPECT_EQ(unlink(in(path, "master.key")), 0);
+    EXPECT_EQ(check(path), OK);
+    EXPECT_TEXT((const char *)told.data, "");
+    EXPECT_EQ(result.blocks, 10);
+    EXPECT(!result.keys_looked_at);
+    EXPECT(!result.looked_at[CHECK_COUNTS]);
+    fixture_remove(path);
+}
+
 TEST(what_cannot_be_looked_at_is_refused)
 {
     const char *path = make();
@@ -311,4 +451,8 @@ TEST_MAIN(RUN(a_sound_directory_has_no_findings_and_is_counted), RUN(nothing_is_
           RUN(a_changed_record_is_named), RUN(a_record_that_the_hub_cannot_use_is_named),
           RUN(pages_in_each_others_place_are_found), RUN(no_page_of_garbage_ends_the_check),
           RUN(header_and_key_are_looked_at_first_and_the_rest_none_the_less),
+          RUN(what_the_journal_holds_is_counted_with_the_base),
+          RUN(damage_in_the_journal_is_told_with_the_place_before_it),
+          RUN(a_torn_tail_is_no_damage), RUN(counts_that_are_not_what_is_there_are_told),
+          RUN(without_its_key_a_backup_is_read_as_far_as_that_goes),
           RUN(what_cannot_be_looked_at_is_refused))

@@ -29,10 +29,9 @@ static int fd_of(const struct disk_file *f)
     return ((const struct posix_file *)(const void *)f)->fd;
 }
 
-static int posix_open(struct disk *d, const char *name, bool create, struct disk_file **out)
+static int open_file(struct disk *d, const char *name, int flags, struct disk_file **out)
 {
-    int flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT | O_EXCL : 0);
-    int fd = openat(dir_of(d), name, flags, 0600);
+    int fd = openat(dir_of(d), name, flags | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
     struct posix_file *f = calloc(1, sizeof(*f));
@@ -41,6 +40,11 @@ static int posix_open(struct disk *d, const char *name, bool create, struct disk
     *f = (struct posix_file){{d}, fd};
     *out = &f->file;
     return 0;
+}
+
+static int posix_open(struct disk *d, const char *name, bool create, struct disk_file **out)
+{
+    return open_file(d, name, O_RDWR | (create ? O_CREAT | O_EXCL : 0), out);
 }
 
 /* Drops the first `n` bytes of the parts. */
@@ -165,6 +169,62 @@ static const struct disk_ops posix_ops = {
     .list = posix_list,
 };
 
+/* -- to be looked at -- */
+
+static int view_open(struct disk *d, const char *name, bool create, struct disk_file **out)
+{
+    return create ? EROFS : open_file(d, name, O_RDONLY, out);
+}
+
+static int view_write(struct disk_file *f, const struct iovec *parts, int count, uint64_t at)
+{
+    (void)f, (void)parts, (void)count, (void)at;
+    return EROFS;
+}
+
+static int view_rename(struct disk *d, const char *from, const char *to)
+{
+    (void)d, (void)from, (void)to;
+    return EROFS;
+}
+
+static int view_remove(struct disk *d, const char *name)
+{
+    (void)d, (void)name;
+    return 0;
+}
+
+static const struct disk_ops view_ops = {
+    .open = view_open,
+    .write = view_write,
+    .read = posix_read,
+    .size = posix_size,
+    .sync = posix_sync,
+    .close = posix_close,
+    .rename = view_rename,
+    .remove = view_remove,
+    .sync_names = posix_sync_names,
+    .list = posix_list,
+};
+
+static int open_folder(int dir_fd, const char *name, const struct disk_ops *ops, struct disk **out)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    struct posix_disk *d = calloc(1, sizeof(*d));
+    if (!d)
+        check_no_memory();
+    *d = (struct posix_disk){{ops}, fd};
+    *out = &d->disk;
+    return 0;
+}
+
+int disk_posix_view(int dir_fd, const char *name, struct disk **out)
+{
+    return open_folder(dir_fd, name, &view_ops, out);
+}
+
 int disk_posix_open(int dir_fd, const char *name, struct disk **out)
 {
     bool made = mkdirat(dir_fd, name, 0700) == 0;
@@ -172,15 +232,7 @@ int disk_posix_open(int dir_fd, const char *name, struct disk **out)
         return errno;
     if (made && fsync(dir_fd) < 0)
         return errno;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return errno;
-    struct posix_disk *d = calloc(1, sizeof(*d));
-    if (!d)
-        check_no_memory();
-    *d = (struct posix_disk){{&posix_ops}, fd};
-    *out = &d->disk;
-    return 0;
+    return open_folder(dir_fd, name, &posix_ops, out);
 }
 
 void disk_posix_close(struct disk *d)
