@@ -9,12 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct report {
-    const struct args *args;
-    struct buf text; /* --json: the findings */
-    bool any;
-};
-
 struct buf store_command_data(const struct args *a)
 {
     struct buf b = {0};
@@ -38,7 +32,7 @@ int store_command_failed(const struct args *a, enum status st, struct span why)
 
 /* -- findings -- */
 
-static void put_json(struct report *r, const struct check_finding *f)
+static void put_json(struct store_report *r, const struct check_finding *f)
 {
     struct buf *b = &r->text;
     buf_text(b, r->any ? ",\n  {\"part\":" : "\n  {\"part\":");
@@ -75,7 +69,7 @@ static void put_name(struct buf *b, const struct store_key *key)
 /* Printed as it is found: the list may be long, and its end late. */
 static void on_finding(void *owner, const struct check_finding *f)
 {
-    struct report *r = owner;
+    struct store_report *r = owner;
     if (r->args->option[OPTION_JSON]) {
         put_json(r, f);
         r->any = true;
@@ -94,7 +88,7 @@ static void on_finding(void *owner, const struct check_finding *f)
 
 /* -- the end -- */
 
-static void put_result_json(struct buf *b, const struct check_result *c, const struct report *r)
+void store_report_json(struct buf *b, const struct check_result *c, const struct store_report *r)
 {
     buf_text(b, "{\"hubId\":\"");
     text_put_hex(b, span_of(c->hub_id, sizeof(c->hub_id)));
@@ -119,7 +113,7 @@ static void put_result_json(struct buf *b, const struct check_result *c, const s
                    c->looked_at[i] ? "true" : "false");
     buf_printf(b, "},\"ok\":%s,\"findings\":[", check_findings(c) ? "false" : "true");
     buf_put(b, buf_span(&r->text));
-    buf_text(b, r->any ? "\n]}\n" : "]}\n");
+    buf_text(b, r->any ? "\n]}" : "]}");
 }
 
 static void put_part(struct buf *b, const struct check_result *c, enum check_part part)
@@ -133,7 +127,7 @@ static void put_part(struct buf *b, const struct check_result *c, enum check_par
         buf_text(b, c->looked_at[part] ? "well" : "not looked at");
 }
 
-static void put_result(struct buf *b, const struct check_result *c, const char *path)
+void store_report_text(struct buf *b, const struct check_result *c, const char *path)
 {
     buf_text(b, path);
     if (c->partitions) {
@@ -147,7 +141,7 @@ static void put_result(struct buf *b, const struct check_result *c, const char *
         if (i == CHECK_KEY && !c->keys_looked_at && !c->findings[i])
             buf_text(b, ": there is none, so no key was opened");
         if (i == CHECK_BASE && c->looked_at[i])
-            buf_printf(b, ": %llu devices (%llu disabled), %llu modules, %llu records of the hub",
+            buf_printf(b, ": %llu devices (%llu disabled), %llu modules, %llu of the hub's own",
                        (unsigned long long)c->devices, (unsigned long long)c->disabled,
                        (unsigned long long)c->modules, (unsigned long long)c->hub_records);
         if (i == CHECK_JOURNAL && c->looked_at[i])
@@ -190,40 +184,37 @@ static void put_advice(struct buf *b, const struct check_result *c, const char *
         buf_text(b, "The hub can run meanwhile: what is named answers 500, the rest is served.\n");
 }
 
-int store_command_check(const struct args *a, const char *path)
+struct check_options store_report_options(struct store_report *report)
 {
-    struct report report = {.args = a};
-    struct buf why = {0}, out = {0};
+    return (struct check_options){
+        .replay = &hub_replay, .rules = &hub_kept, .fn = on_finding, .owner = report};
+}
+
+int check_command(const struct args *a)
+{
+    struct store_report report = {.args = a};
+    struct buf path = store_command_data(a), why = {0}, out = {0};
     struct check_result result;
-    struct check_options options = {.path = path,
-                                    .replay = &hub_replay,
-                                    .rules = &hub_kept,
-                                    .fn = on_finding,
-                                    .owner = &report};
+    struct check_options options = store_report_options(&report);
+    options.path = (const char *)path.data;
     enum status st = check_run(&options, &result, &why);
     int code;
     if (st != OK) {
         code = store_command_failed(a, st, buf_span(&why));
     } else {
         if (a->option[OPTION_JSON]) {
-            put_result_json(&out, &result, &report);
+            store_report_json(&out, &result, &report);
+            buf_byte(&out, '\n');
         } else {
-            put_result(&out, &result, path);
-            put_advice(&out, &result, path);
+            store_report_text(&out, &result, options.path);
+            put_advice(&out, &result, options.path);
         }
         code = say_out(a, &out);
         if (code == EXIT_OK && check_findings(&result))
             code = EXIT_REFUSED;
     }
     buf_fini(&report.text);
-    buf_fini(&why);
-    return code;
-}
-
-int check_command(const struct args *a)
-{
-    struct buf path = store_command_data(a);
-    int code = store_command_check(a, (const char *)path.data);
     buf_fini(&path);
+    buf_fini(&why);
     return code;
 }

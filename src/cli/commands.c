@@ -58,6 +58,13 @@ static const struct command_row rows[] = {
      "Nothing is changed. The hub must not run. What is damaged is listed by device and module, and by\n"
      "position in the journal. Exit code 0: all is well; 1: something is damaged.",
      "--data /var/lib/twinhub"},
+    {"backup",  NULL,     "OUT",                    TAKES(DATA) | TAKES(WITHOUT_KEY), backup_command,
+     "Copy a data directory, as it is at one moment, while the hub runs.",
+     "OUT must not exist, or be an empty directory. What was acknowledged before the backup began is in\n"
+     "it. It is checked at the end; twinhub restore makes a data directory of it. --without-key leaves\n"
+     "out master.key and every private key: the backup then gives no key away, and a restore needs\n"
+     "them from where you keep them.",
+     "/backup/hub-monday --data /var/lib/twinhub"},
     {"version", NULL,     "",                       0,                         version_command,
      "Print the version.", NULL, "--json"},
 };
@@ -166,6 +173,11 @@ int cli_cert(int argc, char **argv)
 int cli_check(int argc, char **argv)
 {
     return run_group("check", argc, argv);
+}
+
+int cli_backup(int argc, char **argv)
+{
+    return run_group("backup", argc, argv);
 }
 
 int cli_version(int argc, char **argv)

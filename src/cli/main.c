@@ -17,6 +17,7 @@ static const struct command {
     {"connection-string", cli_connection_string, "print how services, devices and modules connect"},
     {"cert",              cli_cert,              "print the CA certificate that devices are to trust"},
     {"check",             cli_check,             "say whether a data directory or a backup is sound"},
+    {"backup",            cli_backup,            "copy a data directory while the hub runs"},
     {"version",           cli_version,           "print the version"},
 };
 /* clang-format on */

@@ -203,6 +203,7 @@ static enum status read_all(struct tail *t)
     enum status st = find_start(t);
     if (st != OK)
         return st == NOT_FOUND ? OK : st;
+    TRY(t->o->fn(t->o->owner, &t->s, NULL, span_of(NULL, 0), t->why));
     TRY(walk(t));
     if (t->o->stop)
         return OK;

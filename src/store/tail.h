@@ -22,8 +22,8 @@
 #include "store/mark.h"
 #include "store/segment.h"
 
-/* `bytes` is the whole block, `s` its segment. Not OK ends the reading, which then gives the same.
- */
+/* `bytes` is the whole block, `s` its segment. The first call is for the segment that the reading
+ * begins in, with block NULL. Not OK ends the reading, which then gives the same. */
 typedef enum status tail_fn(void *owner, const struct segment *s, const struct block *block,
                             struct span bytes, struct buf *why);
 
