@@ -65,6 +65,13 @@ static const struct command_row rows[] = {
      "out master.key and every private key: the backup then gives no key away, and a restore needs\n"
      "them from where you keep them.",
      "/backup/hub-monday --data /var/lib/twinhub"},
+    {"restore", NULL,     "[BACKUP]",               TAKES(DATA) | TAKES(RECOVER_TO) | TAKES(FORCE) | TAKES(KEYS), restore_command,
+     "Make a data directory of a backup, or recover one whose journal is damaged.",
+     "The directory must be missing or empty, unless --force moves it aside. --recover-to takes the\n"
+     "journal to end before a position, as check names it: without a BACKUP, of the data directory\n"
+     "itself, which keeps what is cut off in DIR/journal.cut-TIME. Either way every $version and etag\n"
+     "moves on by 1000000, so that devices that have seen later ones read their twins again.",
+     "/backup/hub-monday --data /var/lib/twinhub --force"},
     {"version", NULL,     "",                       0,                         version_command,
      "Print the version.", NULL, "--json"},
 };
@@ -178,6 +185,11 @@ int cli_check(int argc, char **argv)
 int cli_backup(int argc, char **argv)
 {
     return run_group("backup", argc, argv);
+}
+
+int cli_restore(int argc, char **argv)
+{
+    return run_group("restore", argc, argv);
 }
 
 int cli_version(int argc, char **argv)

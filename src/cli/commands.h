@@ -14,6 +14,6 @@ command_run device_create, device_show, device_list, device_delete, device_disab
 command_run module_create, module_show, module_list, module_delete;
 command_run twin_show, twin_patch, twin_replace, twin_watch;
 command_run connection_command, cert_command, version_command;
-command_run check_command, backup_command;
+command_run check_command, backup_command, restore_command;
 
 #endif

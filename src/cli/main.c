@@ -18,6 +18,7 @@ static const struct command {
     {"cert",              cli_cert,              "print the CA certificate that devices are to trust"},
     {"check",             cli_check,             "say whether a data directory or a backup is sound"},
     {"backup",            cli_backup,            "copy a data directory while the hub runs"},
+    {"restore",           cli_restore,           "make a data directory of a backup, or recover one"},
     {"version",           cli_version,           "print the version"},
 };
 /* clang-format on */

@@ -193,13 +193,23 @@ enum status lmdb_file_make(struct lmdb_file *f, const struct directory *d, size_
     return refuse(d, "create", error, why);
 }
 
-enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d, struct buf *why)
+enum status lmdb_file_finish(struct lmdb_file *f, const struct directory *d, struct buf *why)
 {
     int error = mdb_env_sync(f->env, 1);
     lmdb_file_close(f);
-    if (!error && renameat(d->dir_fd, new_name, d->dir_fd, base_name) < 0)
-        error = errno;
     return error ? refuse(d, "write", error, why) : OK;
+}
+
+enum status lmdb_file_adopt(const struct directory *d, struct buf *why)
+{
+    return renameat(d->dir_fd, new_name, d->dir_fd, base_name) < 0 ? refuse(d, "rename", errno, why)
+                                                                   : OK;
+}
+
+enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d, struct buf *why)
+{
+    TRY(lmdb_file_finish(f, d, why));
+    return lmdb_file_adopt(d, why);
 }
 
 void lmdb_file_close(struct lmdb_file *f)

@@ -32,9 +32,14 @@ MUST_USE enum status lmdb_file_open(struct lmdb_file *f, const struct directory 
 MUST_USE enum status lmdb_file_open_read(struct lmdb_file *f, const struct directory *d,
                                          size_t map_bytes, bool shared, struct buf *why);
 /* A new base under the name `base.mdb.new`, in place of one that is there; not synced as it grows.
- * lmdb_file_settle syncs it, closes it and gives it its name. */
+ * lmdb_file_finish syncs and closes it, lmdb_file_adopt gives it its name, lmdb_file_settle is
+ * both.
+ */
 MUST_USE enum status lmdb_file_make(struct lmdb_file *f, const struct directory *d,
                                     size_t map_bytes, struct buf *why);
+MUST_USE enum status lmdb_file_finish(struct lmdb_file *f, const struct directory *d,
+                                      struct buf *why);
+MUST_USE enum status lmdb_file_adopt(const struct directory *d, struct buf *why);
 MUST_USE enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d,
                                       struct buf *why);
 void lmdb_file_close(struct lmdb_file *f);

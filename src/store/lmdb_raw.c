@@ -67,7 +67,7 @@ static int commit(struct lmdb_append *a)
     return txn ? mdb_txn_commit(txn) : 0;
 }
 
-int lmdb_append_put(struct lmdb_append *a, struct span key, struct span value)
+static int put(struct lmdb_append *a, struct span key, struct span value, unsigned flags)
 {
     int error = 0;
     if (a->bytes > TRANSACTION_BYTES)
@@ -78,7 +78,17 @@ int lmdb_append_put(struct lmdb_append *a, struct span key, struct span value)
         return error;
     MDB_val k = lmdb_val(key), v = lmdb_val(value);
     a->bytes += key.len + value.len;
-    return mdb_put(a->txn, a->file->dbi, &k, &v, MDB_APPEND);
+    return mdb_put(a->txn, a->file->dbi, &k, &v, flags);
+}
+
+int lmdb_append_put(struct lmdb_append *a, struct span key, struct span value)
+{
+    return put(a, key, value, MDB_APPEND);
+}
+
+int lmdb_append_insert(struct lmdb_append *a, struct span key, struct span value)
+{
+    return put(a, key, value, 0);
 }
 
 int lmdb_append_end(struct lmdb_append *a)

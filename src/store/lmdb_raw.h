@@ -34,14 +34,15 @@ void lmdb_raw_fini(struct lmdb_raw *w);
 MUST_USE int lmdb_raw_next(struct lmdb_raw *w, struct span *key, struct span *value);
 void lmdb_raw_pause(struct lmdb_raw *w);
 
-/* Writing a new base in key order: append each, then end; both commit. After an error nothing more
- * is called but fini. */
+/* Writing a new base in key order: append each, insert what comes before what is there, then end.
+ * They commit. After an error nothing more is called but fini. */
 struct lmdb_append {
     struct lmdb_file *file;
     MDB_txn *txn;
     size_t bytes; /* in this transaction */
 };
 MUST_USE int lmdb_append_put(struct lmdb_append *a, struct span key, struct span value);
+MUST_USE int lmdb_append_insert(struct lmdb_append *a, struct span key, struct span value);
 MUST_USE int lmdb_append_end(struct lmdb_append *a);
 void lmdb_append_fini(struct lmdb_append *a);
 
