@@ -163,24 +163,21 @@ static void put_advice(struct buf *b, const struct check_result *c, const char *
         buf_text(b, "All is well.\n");
         return;
     }
-    bool journal = c->findings[CHECK_JOURNAL],
-         other = check_findings(c) > c->findings[CHECK_JOURNAL];
     if (c->features & HEADER_BACKUP) {
         buf_text(b, "\nThis backup is damaged: keep it, and use an older one.\n");
         return;
     }
     buf_text(b, "\nNext: copy the directory away as it is, then\n");
-    if (journal) {
-        buf_text(b, "  twinhub restore --recover-to POSITION --data ");
+    if (c->recover_to) {
+        buf_printf(b, "  twinhub restore --recover-to %llu --data ",
+                   (unsigned long long)c->recover_to);
         say_put_word(b, path);
-        buf_text(b, "\n    keeps what the journal holds before the position named above\n");
+        buf_text(b, "\n    keeps what the journal holds before the damage\n");
     }
-    if (other || journal) {
-        buf_text(b, "  twinhub restore BACKUP --force --data ");
-        say_put_word(b, path);
-        buf_text(b, "\n    goes back to a backup\n");
-    }
-    if (c->findings[CHECK_BASE] && c->looked_at[CHECK_BASE] && !journal)
+    buf_text(b, "  twinhub restore BACKUP --force --data ");
+    say_put_word(b, path);
+    buf_text(b, "\n    goes back to a backup\n");
+    if (check_findings(c) == c->findings[CHECK_BASE] && c->looked_at[CHECK_BASE])
         buf_text(b, "The hub can run meanwhile: what is named answers 500, the rest is served.\n");
 }
 

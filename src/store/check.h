@@ -52,6 +52,7 @@ struct check_result {
     bool keys_looked_at; /* there is a master key: sealed parts were opened */
     uint64_t devices, disabled, modules, hub_records; /* sound ones, with the journal applied */
     uint64_t from, end;          /* the journal: where replay begins, and where it ends */
+    uint64_t recover_to;         /* it is damaged, and sound up to here; 0: not so */
     uint64_t blocks, changes;    /* in between */
     int64_t newest_ms;           /* the newest change in between; 0: none */
     bool looked_at[CHECK_PARTS]; /* to its end */

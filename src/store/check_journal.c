@@ -130,6 +130,7 @@ static enum status replay(struct look *l, struct disk *disk, struct base_reader 
     if (st == DAMAGED) {
         struct check_finding f = {.part = CHECK_JOURNAL};
         f.position = r.unfit ? r.end : find_end(l, disk, from);
+        out->recover_to = f.position;
         check_found(l, f, "%.*s", SPAN_ARG(buf_span(l->why)));
         buf_clear(l->why);
         st = OK;
