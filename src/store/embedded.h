@@ -55,6 +55,9 @@ struct embedded_options {
     uint32_t segment_max;  /* 0: SEGMENT_MAX */
     int64_t history_ms;    /* how long segments are kept; 0: not at all */
     uint64_t history_size; /* bytes of them on disk; 0: no bound */
+    /* Asked before a segment is removed: true keeps it for now (hold.h). NULL: it never is. */
+    bool (*held)(void *ctx);
+    void *held_ctx;
     /* The directory has had a journal: one without a segment is damaged, not new. */
     bool has_journal;
 };

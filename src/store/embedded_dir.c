@@ -5,6 +5,7 @@
 
 #include "store/block.h"
 #include "store/disk_posix.h"
+#include "store/hold.h"
 #include "store/lmdb_base.h"
 #include "store/segment.h"
 
@@ -16,6 +17,7 @@ struct embedded_dir {
     struct lmdb_file file;
     struct base *base;
     struct disk *disk;
+    struct hold hold;
     struct embedded *keeper;
 };
 
@@ -84,6 +86,8 @@ static enum status open_keeper(struct embedded_dir *d, const struct embedded_dir
     keeper.epoch = header->epoch;
     keeper.partitions = header->partitions;
     keeper.has_journal = !d->directory.fresh && (header->features & HEADER_JOURNAL);
+    keeper.held = hold_is_taken;
+    keeper.held_ctx = &d->hold;
     struct buf reason = {0};
     enum status st = embedded_open(&keeper, d->disk, d->base, &d->keeper, &reason);
     if (st != OK)
@@ -103,6 +107,9 @@ static enum status open_all(struct embedded_dir *d, const struct embedded_dir_op
     int error = disk_posix_open(d->directory.dir_fd, journal_name, &d->disk);
     if (error)
         return directory_refuse(&d->directory, "open", journal_name, error, why);
+    error = hold_open(&d->hold, d->directory.dir_fd);
+    if (error)
+        return directory_refuse(&d->directory, "open", "journal.hold", error, why);
     if (d->directory.fresh)
         TRY(clear_journal(d, why));
     TRY(open_keeper(d, options, why));
@@ -115,6 +122,7 @@ enum status embedded_dir_open(const struct embedded_dir_options *options, struct
     struct embedded_dir *d = calloc(1, sizeof(*d));
     if (!d)
         check_no_memory();
+    d->hold.fd = -1;
     enum status st = open_all(d, options, why);
     if (st == OK)
         *out = d;
@@ -128,6 +136,7 @@ void embedded_dir_close(struct embedded_dir *d, int64_t patience_ms)
     if (!d)
         return;
     embedded_close(d->keeper, patience_ms);
+    hold_close(&d->hold);
     base_close(d->base);
     disk_posix_close(d->disk);
     lmdb_file_close(&d->file);

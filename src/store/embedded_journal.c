@@ -228,16 +228,27 @@ static void drop_spare(struct embedded *e)
     e->has_spare = false;
 }
 
-/* A segment that the base has wholly. */
+static bool may_remove_old(const struct embedded *e)
+{
+    return e->old_count && e->old[0].start + e->old[0].size <= e->replay_from.position &&
+           embedded_mono(e) >= e->held_ms;
+}
+
+/* A segment that the base has wholly, unless a backup wants it. */
 static void remove_old(struct embedded *e)
 {
     char name[SEGMENT_NAME];
     segment_name(name, e->old[0].start);
     pthread_mutex_unlock(&e->lock);
-    int error = disk_remove(e->disk, name);
+    bool held = e->o.held && e->o.held(e->o.held_ctx);
+    int error = held ? 0 : disk_remove(e->disk, name);
     if (error && error != ENOENT)
         embedded_fail(e, "remove a segment of the journal", UNAVAILABLE, strerror(error));
     pthread_mutex_lock(&e->lock);
+    if (held) {
+        e->held_ms = embedded_mono(e) + RETRY_MS;
+        return;
+    }
     memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));
     e->retry_ms = 0; /* there is space now */
 }
@@ -252,7 +263,7 @@ bool spare_step(struct embedded *e)
         make_spare(e);
     else if (e->has_spare && e->spare.size < e->spare_need)
         drop_spare(e);
-    else if (e->old_count && e->old[0].start + e->old[0].size <= e->replay_from.position)
+    else if (may_remove_old(e))
         remove_old(e);
     else if (!e->has_spare && embedded_mono(e) >= e->retry_ms)
         begin_spare(e);

@@ -162,6 +162,7 @@ struct embedded {
     /* the spare's: */
     struct segment_maker maker;
     bool making;
+    int64_t held_ms; /* mono: no segment is removed before */
     int64_t retry_ms; /* mono: not before */
 
     struct checkpoint checkpoint;

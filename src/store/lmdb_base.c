@@ -161,9 +161,13 @@ static int commit(struct base *b)
     return lmdb_writer_commit(&base_of(b)->writer);
 }
 
+/* A backup that was killed has left its entry among the readers: it would keep old pages for ever.
+ */
 static int sync_all(struct base *b)
 {
-    return mdb_env_sync(base_of(b)->file->env, 1);
+    MDB_env *env = base_of(b)->file->env;
+    int dead, error = mdb_reader_check(env, &dead);
+    return error ? error : mdb_env_sync(env, 1);
 }
 
 static const char *text(int error)
