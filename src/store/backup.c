@@ -16,9 +16,7 @@
 #include "store/tail.h"
 #include "store/value.h"
 
-enum { SLICE_BYTES = 1 << 20 };
-
-static const size_t map_bytes_default = (size_t)1 << 40;
+static const size_t map_bytes_default = (size_t)1 << 40, slice_bytes_default = 1 << 20;
 static const char key_name[] = "master.key", journal_name[] = "journal";
 
 struct backup {
@@ -102,6 +100,7 @@ static int put(struct backup *b, struct lmdb_append *a, struct span key, struct 
 static int copy_records(struct backup *b, struct lmdb_append *a)
 {
     bool in_slices = b->from.header.features & HEADER_JOURNAL;
+    size_t slice_bytes = b->o->slice_bytes ? b->o->slice_bytes : slice_bytes_default;
     struct lmdb_raw walk;
     struct span key, value;
     size_t slice = 0;
@@ -112,9 +111,11 @@ static int copy_records(struct backup *b, struct lmdb_append *a)
         if (error)
             break;
         slice += key.len + value.len;
-        if (in_slices && slice > SLICE_BYTES) {
+        if (in_slices && slice > slice_bytes) {
             lmdb_raw_pause(&walk);
             slice = 0;
+            if (b->o->slice)
+                b->o->slice(b->o->slice_owner);
         }
     }
     lmdb_raw_fini(&walk);

@@ -35,6 +35,9 @@ struct backup_options {
     const struct backup_file *files;
     size_t file_count;
     bool without_key;
+    size_t slice_bytes;         /* of the base, in one transaction; 0: 1 MiB */
+    void (*slice)(void *owner); /* after each slice; NULL: nothing */
+    void *slice_owner;
     struct check_options check; /* of the copy; `path` is filled in */
 };
 

@@ -117,6 +117,35 @@ static enum status walk(struct tail *t)
     }
 }
 
+struct nearest {
+    uint64_t position, start;
+    bool any, found, later; /* later: there is one beyond the position */
+};
+
+static void on_name(void *owner, const char *name, uint64_t size)
+{
+    struct nearest *n = owner;
+    uint64_t start;
+    (void)size;
+    if (!segment_start(name, &start))
+        return;
+    n->any = true;
+    n->later |= start > n->position;
+    if (start <= n->position && (!n->found || start > n->start)) {
+        n->found = true;
+        n->start = start;
+    }
+}
+
+static enum status look(struct tail *t, struct nearest *n)
+{
+    int error = disk_list(t->o->disk, on_name, n);
+    if (!error)
+        return OK;
+    buf_printf(t->why, "cannot list journal: %s", strerror(error));
+    return UNAVAILABLE;
+}
+
 /* The furthest durable place that a block of the segment, from `at` on, knows of. */
 static enum status search(struct tail *t, const struct segment *s, uint64_t at, uint64_t *durable)
 {
@@ -143,7 +172,11 @@ static enum status search_all(struct tail *t, uint64_t *durable)
     TRY(search(t, &t->s, t->end.position - t->s.start, durable));
     for (;;) {
         struct segment s;
+        struct nearest n = {.position = start};
+        TRY(look(t, &n));
         enum status st = open_segment(t, start, &s);
+        if (st == NOT_FOUND && n.later) /* one is missing, and was made before a later one */
+            *durable = UINT64_MAX;
         if (st != OK)
             return st == NOT_FOUND ? OK : st;
         st = search(t, &s, SEGMENT_HEAD, durable);
@@ -155,34 +188,11 @@ static enum status search_all(struct tail *t, uint64_t *durable)
 
 /* -- from the mark on -- */
 
-struct nearest {
-    uint64_t position, start;
-    bool any, found;
-};
-
-static void on_name(void *owner, const char *name, uint64_t size)
-{
-    struct nearest *n = owner;
-    uint64_t start;
-    (void)size;
-    if (!segment_start(name, &start))
-        return;
-    n->any = true;
-    if (start <= n->position && (!n->found || start > n->start)) {
-        n->found = true;
-        n->start = start;
-    }
-}
-
 /* NOT_FOUND: there is no journal yet. */
 static enum status find_start(struct tail *t)
 {
     struct nearest n = {.position = t->end.position};
-    int error = disk_list(t->o->disk, on_name, &n);
-    if (error) {
-        buf_printf(t->why, "cannot list journal: %s", strerror(error));
-        return UNAVAILABLE;
-    }
+    TRY(look(t, &n));
     if (!n.any && t->end.position == 0)
         return NOT_FOUND;
     if (n.found)
