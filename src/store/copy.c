@@ -48,6 +48,15 @@ enum status copy_file(const struct directory *from, const struct directory *to, 
     return st;
 }
 
+static bool is_nothing(const char *name)
+{
+    static const char *const names[] = {".", "..", "lock", "lost+found"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 enum status copy_check_empty(const char *path, struct buf *why)
 {
     DIR *dir = opendir(path);
@@ -56,7 +65,7 @@ enum status copy_check_empty(const char *path, struct buf *why)
     if (!dir)
         return errno == ENOENT ? OK : refuse("open", path, errno, why);
     while (!found && (entry = readdir(dir)))
-        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        found = !is_nothing(entry->d_name);
     closedir(dir);
     if (!found)
         return OK;

@@ -19,7 +19,8 @@ MUST_USE enum status copy_file(const struct directory *from, const struct direct
  * and itself. What it cannot remove stays. */
 void copy_discard(const char *path);
 
-/* Is `path` missing, or a directory without a file? `why` says what is in the way: BAD_ARGUMENT. */
+/* Is `path` missing, or a directory without a file? Its lock file, and what a file system has at
+ * its root, do not count. `why` says what is in the way: BAD_ARGUMENT. */
 MUST_USE enum status copy_check_empty(const char *path, struct buf *why);
 /* fsync of the directory that `path` is in. */
 MUST_USE enum status copy_sync_parent(const char *path, struct buf *why);

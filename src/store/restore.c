@@ -30,6 +30,18 @@ static void put_time(struct buf *b, int64_t now_ms)
     buf_text(b, text);
 }
 
+static void step(struct restore *r)
+{
+    if (r->o->step)
+        r->o->step(r->o->step_owner);
+}
+
+static enum status write_header(struct restore *r)
+{
+    step(r);
+    return directory_write_header(&r->to, r->why);
+}
+
 static enum status rebuild(struct restore *r)
 {
     const struct restore_options *o = r->o;
@@ -45,6 +57,7 @@ static enum status rebuild(struct restore *r)
 
 static enum status move(struct restore *r, const char *from, int to_fd, const char *to)
 {
+    step(r);
     return renameat(r->to.dir_fd, from, to_fd, to) == 0
                ? OK
                : directory_refuse(&r->to, "rename", from, errno, r->why);
@@ -222,17 +235,18 @@ static enum status fill_target(struct restore *r)
     *h = r->from.header;
     h->features = HEADER_JOURNAL | HEADER_RESTORING;
     h->epoch++;
-    TRY(directory_write_header(&r->to, r->why));
+    TRY(write_header(r));
     TRY(rebuild(r));
     memcpy(r->to.master_key, r->from.master_key, sizeof(r->to.master_key));
     TRY(directory_write(&r->to, key_name, span_of(r->to.master_key, sizeof(r->to.master_key)),
                         r->why));
     TRY(copy_files(r));
+    step(r);
     TRY(lmdb_file_adopt(&r->to, r->why));
     TRY(move(r, new_journal, r->to.dir_fd, journal_name));
     h->features = HEADER_JOURNAL;
     r->out->epoch = h->epoch;
-    return directory_write_header(&r->to, r->why);
+    return write_header(r);
 }
 
 enum status restore_run(const struct restore_options *options, struct restore_result *out,
@@ -297,7 +311,7 @@ static enum status finish(struct restore *r)
     TRY(st);
     r->to.header.features = HEADER_JOURNAL;
     r->out->epoch = r->to.header.epoch;
-    return directory_write_header(&r->to, r->why);
+    return write_header(r);
 }
 
 static enum status recover(struct restore *r)
@@ -325,7 +339,7 @@ static enum status recover(struct restore *r)
     h->epoch++;
     TRY(rebuild(r));
     h->features |= HEADER_RECOVERING;
-    TRY(directory_write_header(&r->to, r->why));
+    TRY(write_header(r));
     return finish(r);
 }
 

@@ -1,0 +1,421 @@
+/* Restores and recoveries, whole and ended at each of their steps. */
+#include "store/store_fixture.h"
+
+#include <sys/wait.h>
+
+#include "store/embedded_dir.h"
+#include "store/restore.h"
+
+enum { PARTITIONS = 4, STEPS_MAX = 12 };
+
+static uint64_t seed = 9;
+static struct buf why;
+
+/* Raising is seen: it puts a mark behind the body. */
+static enum status rules_check(const struct store_key *key, uint32_t partitions,
+                               const struct record *r, struct kept *out)
+{
+    (void)partitions;
+    *out = (struct kept){.devices = key->device.len && !key->module.len};
+    return r->body_len ? OK : DAMAGED;
+}
+
+static struct record *rules_raise(const struct store_key *key, struct record *record)
+{
+    (void)key;
+    struct record *up = record_create(record->body_len + 1, record->secret_len);
+    memcpy(up->bytes, record->bytes, record->body_len);
+    up->bytes[record->body_len] = '^';
+    if (record->secret_len)
+        memcpy(up->bytes + up->body_len, record->bytes + record->body_len, record->secret_len);
+    return up;
+}
+
+static const struct kept_rules rules = {.check = rules_check, .raise = rules_raise};
+
+static void on_finding(void *owner, const struct check_finding *f)
+{
+    (void)owner, (void)f;
+}
+
+static const struct check_options check_options = {
+    .replay = &fixture_replay, .rules = &rules, .map_bytes = 16 << 20, .fn = on_finding};
+
+/* -- directories -- */
+
+static enum status open_keeper(const char *path, struct embedded_dir **dir)
+{
+    struct embedded_dir_options o = {.path = path, .partitions = PARTITIONS, .map_bytes = 16 << 20};
+    o.keeper = (struct embedded_options){.random = fixture_random(&seed),
+                                         .clock = fixture_clock,
+                                         .replay = &fixture_replay,
+                                         .segment_min = 1 << 16,
+                                         .segment_max = 1 << 16};
+    buf_clear(&why);
+    enum status st = embedded_dir_open(&o, dir, &why);
+    buf_byte(&why, 0);
+    return st;
+}
+
+static void on_durable(void *owner, uint64_t batch)
+{
+    *(uint64_t *)owner = batch;
+}
+
+static void put(struct store *s, uint64_t batch, const char *id, const char *body)
+{
+    uint64_t *durable = s->owner;
+    fixture_put(s, fixture_key(1, id, ""), body, "its key");
+    store_commit(s, batch);
+    while (*durable < batch)
+        store_poll(s);
+}
+
+/* a=1 b=2 are in the base; c=3 d=4 e=5 are in the journal, a block each. */
+static void make(const char *path)
+{
+    struct embedded_dir *dir;
+    uint64_t durable = 0;
+    EXPECT_EQ(open_keeper(path, &dir), OK);
+    struct store *s = embedded_shard(embedded_dir_keeper(dir), 0, 1);
+    s->owner = &durable;
+    s->durable = on_durable;
+    put(s, 1, "a", "1");
+    put(s, 2, "b", "2");
+    store_close(s);
+    embedded_dir_close(dir, 10000);
+    EXPECT_EQ(open_keeper(path, &dir), OK);
+    s = embedded_shard(embedded_dir_keeper(dir), 0, 1);
+    durable = 0;
+    s->owner = &durable;
+    s->durable = on_durable;
+    put(s, 1, "c", "3");
+    put(s, 2, "d", "4");
+    put(s, 3, "e", "5");
+    store_close(s);
+    embedded_dir_close(dir, 0);
+}
+
+static const char *beside(const char *path, const char *name)
+{
+    static char full[32][160];
+    static unsigned i;
+    char *out = full[i++ % 32];
+    snprintf(out, 160, "%s%s", path, name);
+    return out;
+}
+
+static void remove_tree(const char *path)
+{
+    fixture_empty(beside(path, "/journal.cut-20260304T102030Z/journal"));
+    fixture_empty(beside(path, "/journal.cut-20260304T102030Z"));
+    fixture_empty(beside(path, "/journal.new"));
+    fixture_empty(beside(path, "/journal"));
+    fixture_empty(path);
+}
+
+/* "a=1 b=2 …", or why it does not open; and the sequence of partition 1. */
+static uint64_t seq_shown;
+static const char *show(const char *path)
+{
+    struct embedded_dir *dir;
+    if (open_keeper(path, &dir) != OK)
+        return (const char *)why.data;
+    struct store *s = embedded_shard(embedded_dir_keeper(dir), 0, 1);
+    const char *text = fixture_scan(s, fixture_key(1, "", ""), false, 99);
+    seq_shown = s->parts[1].seq;
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "zz", "")), "NOT_FOUND");
+    store_close(s);
+    embedded_dir_close(dir, 0);
+    return text;
+}
+
+static struct restore_options options_of(const char *from, const char *to)
+{
+    return (struct restore_options){.from = from,
+                                    .to = to,
+                                    .random = fixture_random(&seed),
+                                    .now_ms = 1772619630123,
+                                    .check = check_options};
+}
+
+static enum status run(const struct restore_options *o, struct restore_result *out)
+{
+    buf_clear(&why);
+    enum status st = o->from ? restore_run(o, out, &why) : recover_run(o, out, &why);
+    buf_byte(&why, 0);
+    return st;
+}
+
+static bool why_says(const char *part)
+{
+    return strstr((const char *)why.data, part) != NULL;
+}
+
+static void back_up(const char *from, const char *to, bool without_key)
+{
+    struct backup_options o = {
+        .from = from, .to = to, .without_key = without_key, .check = check_options};
+    struct backup_result result;
+    buf_clear(&why);
+    EXPECT_EQ(backup_run(&o, &result, &why), OK);
+    EXPECT_EQ(check_findings(&result.check), 0);
+}
+
+/* The process ends before its n-th step. */
+static void end_at(void *owner)
+{
+    if (--*(int *)owner == 0)
+        _exit(7);
+}
+
+/* In a child; true: it was ended at step n, false: it has no such step. */
+static bool ends_at(struct restore_options o, int n)
+{
+    int status;
+    o.step = end_at;
+    o.step_owner = &n;
+    pid_t child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        struct restore_result result;
+        _exit(run(&o, &result) == OK ? 0 : 1);
+    }
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT(WIFEXITED(status));
+    EXPECT(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 7);
+    return WEXITSTATUS(status) == 7;
+}
+
+/* -- restore -- */
+
+static const char all_raised[] = "a=1^ b=2^ c=3^ d=4^ e=5^ OK";
+
+TEST(a_restore_has_the_state_of_the_backup_with_everything_raised)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    struct restore_options o = options_of(beside(path, "-b"), beside(path, "-r"));
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_EQ(result.epoch, 2);
+    EXPECT_EQ(result.state.devices, 5);
+    EXPECT_EQ(result.state.changes, 3);
+    EXPECT_EQ(result.state.damaged, 0);
+    EXPECT_EQ(check_findings(&result.check), 0);
+    EXPECT_EQ(result.check.devices, 5);
+    EXPECT(result.check.from > REBUILD_POSITION_MARGIN);
+    EXPECT_EQ(result.kept.len, 0);
+    EXPECT_TEXT(show(beside(path, "-r")), all_raised);
+    EXPECT_EQ(seq_shown, 5 + REBUILD_SEQ_MARGIN);
+    /* A restore of what was restored, from a copy that is no backup: the third epoch. */
+    o = options_of(beside(path, "-r"), beside(path, "-2"));
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_EQ(result.epoch, 3);
+    EXPECT_TEXT(show(beside(path, "-2")), "a=1^^ b=2^^ c=3^^ d=4^^ e=5^^ OK");
+    remove_tree(beside(path, "-2"));
+    remove_tree(beside(path, "-r"));
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+TEST(keys_that_a_backup_is_without_come_from_elsewhere)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    make(path);
+    back_up(path, beside(path, "-b"), true);
+    struct restore_options o = options_of(beside(path, "-b"), beside(path, "-r"));
+    EXPECT_EQ(run(&o, &result), BAD_ARGUMENT);
+    EXPECT(why_says("--keys DIR"));
+    EXPECT(access(beside(path, "-r"), F_OK) != 0);
+    o.keys = "/tmp";
+    EXPECT_EQ(run(&o, &result), BAD_ARGUMENT);
+    EXPECT(why_says("/tmp has no master.key"));
+    o.keys = path;
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_TEXT(show(beside(path, "-r")), all_raised);
+    remove_tree(beside(path, "-r"));
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+TEST(what_is_there_is_moved_aside_or_stays)
+{
+    const char *path = fixture_path(), *before = ".before-20260304T102030Z";
+    struct restore_result result;
+    struct embedded_dir *hub;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    struct restore_options o = options_of(beside(path, "-b"), path);
+    EXPECT_EQ(run(&o, &result), BAD_ARGUMENT);
+    EXPECT(why_says("--force moves it aside"));
+    o.aside = true;
+    EXPECT_EQ(open_keeper(path, &hub), OK);
+    EXPECT_EQ(run(&o, &result), UNAVAILABLE);
+    EXPECT(why_says("in use"));
+    embedded_dir_close(hub, 0);
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_TEXT((const char *)result.kept.data, beside(path, before));
+    EXPECT_TEXT(show(path), all_raised);
+    EXPECT_TEXT(show(beside(path, before)), "a=1 b=2 c=3 d=4 e=5 OK");
+    buf_fini(&result.kept);
+    remove_tree(beside(path, before));
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+TEST(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    int n = 1;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    struct restore_options o = options_of(beside(path, "-b"), beside(path, "-r"));
+    for (; n < STEPS_MAX && ends_at(o, n); n++) {
+        if (n > 1) { /* before the first there is an empty directory */
+            const char *shown = show(beside(path, "-r"));
+            EXPECT(strstr(shown, "run twinhub restore again") != NULL);
+        }
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.epoch, 2);
+        EXPECT_EQ(check_findings(&result.check), 0);
+        EXPECT_TEXT(show(beside(path, "-r")), all_raised);
+        remove_tree(beside(path, "-r"));
+    }
+    EXPECT_EQ(n, 5); /* header, base, journal, header */
+    remove_tree(beside(path, "-r"));
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+/* -- recover -- */
+
+/* The block of d is damaged. Its position comes back. */
+static uint64_t damage(const char *path)
+{
+    static uint8_t bytes[1 << 16];
+    int fd = open(beside(path, "/journal/0000000000000000.seg"), O_RDWR);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+    close(fd);
+    struct check_options check = check_options;
+    struct check_result result;
+    check.path = path;
+    EXPECT_EQ(check_run(&check, &result, &why), OK);
+    uint64_t at = result.end - 1024; /* of the last two blocks */
+    fd = open(beside(path, "/journal/0000000000000000.seg"), O_RDWR);
+    EXPECT_EQ(pwrite(fd, "?", 1, (off_t)at + 90), 1);
+    close(fd);
+    EXPECT_EQ(check_run(&check, &result, &why), OK);
+    EXPECT_EQ(result.recover_to, at);
+    return at;
+}
+
+static const char to_c_raised[] = "a=1^ b=2^ c=3^ OK";
+
+TEST(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest)
+{
+    const char *path = fixture_path(), *cut = "/journal.cut-20260304T102030Z";
+    struct restore_result result;
+    make(path);
+    struct restore_options o = options_of(NULL, path);
+    o.stop = damage(path);
+    EXPECT(strstr(show(path), "twinhub restore --recover-to") != NULL);
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_EQ(result.epoch, 2);
+    EXPECT_EQ(result.state.changes, 1);
+    EXPECT_EQ(result.state.end, o.stop);
+    EXPECT_EQ(check_findings(&result.check), 0);
+    EXPECT_TEXT((const char *)result.kept.data, beside(path, cut));
+    EXPECT_TEXT(show(path), to_c_raised);
+    EXPECT_EQ(access(beside(beside(path, cut), "/base.mdb"), F_OK), 0);
+    EXPECT_EQ(access(beside(beside(path, cut), "/journal/0000000000000000.seg"), F_OK), 0);
+    buf_fini(&result.kept);
+    remove_tree(path);
+    fixture_remove(path);
+}
+
+TEST(a_recovery_that_was_ended_anywhere_is_finished_by_the_next)
+{
+    struct restore_result result;
+    int n = 1;
+    for (bool ended = true; ended && n < STEPS_MAX; n++) {
+        const char *path = fixture_path();
+        make(path);
+        struct restore_options o = options_of(NULL, path);
+        o.stop = damage(path);
+        ended = ends_at(o, n);
+        if (ended) {
+            const char *shown = show(path);
+            bool as_before = strstr(shown, "is damaged at position") != NULL;
+            EXPECT(as_before || strstr(shown, "--recover-to again") != NULL);
+            EXPECT_EQ(as_before, n == 1);
+            EXPECT_EQ(run(&o, &result), OK);
+            EXPECT_EQ(result.finished, n > 1);
+            EXPECT_EQ(check_findings(&result.check), 0);
+            buf_fini(&result.kept);
+        }
+        EXPECT_TEXT(show(path), to_c_raised);
+        EXPECT_EQ(access(beside(path, "/journal.cut-20260304T102030Z/base.mdb"), F_OK), 0);
+        remove_tree(path);
+        fixture_remove(path);
+    }
+    EXPECT_EQ(n, 8); /* header, four names, header; then one too many */
+}
+
+TEST(a_position_that_the_base_is_beyond_is_refused)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    make(path);
+    struct restore_options o = options_of(NULL, path);
+    o.stop = 1;
+    EXPECT_EQ(run(&o, &result), BAD_ARGUMENT);
+    EXPECT(why_says("choose that or a later one"));
+    EXPECT_TEXT(show(path), "a=1 b=2 c=3 d=4 e=5 OK");
+    o.stop = UINT64_MAX; /* to its end: nothing is lost, all is raised */
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_TEXT(show(path), all_raised);
+    buf_fini(&result.kept);
+    remove_tree(path);
+    fixture_remove(path);
+}
+
+/* A record that fails its check is carried over as it is: not repaired, and not dropped. */
+TEST(a_damaged_record_stays_damaged)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    static uint8_t bytes[1 << 20];
+    make(path);
+    int fd = open(beside(path, "/base.mdb"), O_RDWR);
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    EXPECT(len > 0);
+    const struct span key = SPAN("\0\1a\0");
+    for (uint8_t *at = bytes; (at = memmem(at, (size_t)(bytes + len - at), key.data, key.len));
+         at++)
+        EXPECT_EQ(pwrite(fd, "?", 1, at - bytes + 4 + 24), 1); /* the body, in every copy */
+    close(fd);
+    struct restore_options o = options_of(NULL, path);
+    o.stop = UINT64_MAX;
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_EQ(result.state.damaged, 1);
+    EXPECT_EQ(result.check.findings[CHECK_BASE], 1);
+    EXPECT_EQ(check_findings(&result.check), 1);
+    EXPECT_TEXT(show(path), "b=2^ c=3^ d=4^ e=5^ DAMAGED");
+    buf_fini(&result.kept);
+    remove_tree(path);
+    fixture_remove(path);
+    buf_fini(&why);
+}
+
+TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
+          RUN(keys_that_a_backup_is_without_come_from_elsewhere),
+          RUN(what_is_there_is_moved_aside_or_stays),
+          RUN(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again),
+          RUN(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest),
+          RUN(a_recovery_that_was_ended_anywhere_is_finished_by_the_next),
+          RUN(a_position_that_the_base_is_beyond_is_refused), RUN(a_damaged_record_stays_damaged))
