@@ -90,9 +90,10 @@ static enum status open_segment(struct reading *g, uint64_t start, struct segmen
     if (!error)
         error = disk_size(file, &size);
     enum status st = error ? refuse(g, "read", name, error) : OK;
-    struct segment s = {.start = start};
+    const struct segment named = {.start = start};
+    struct segment s = named;
     if (st == OK && (got < sizeof(head) || segment_read(head, &s) != OK || s.start != start))
-        st = damage(g, &s, start, "its header is not what was written");
+        st = damage(g, &named, start, "its header is not what was written");
     if (st == OK && size < s.size)
         st = damage(g, &s, start + size, "the file is cut short");
     if (st == OK && memcmp(s.hub_id, g->o->hub_id, sizeof(s.hub_id)) != 0)
@@ -230,6 +231,8 @@ static enum status find_start(struct reading *g)
     size_t i = 0;
     while (i < r->count && r->segments[i].start + r->segments[i].size <= from)
         i++;
+    if (i && i == r->count && segment_at(g, i - 1)->start + segment_at(g, i - 1)->size == from)
+        i--; /* it is full, and there was no space for the next one */
     if (i == r->count || r->segments[i].start > from) {
         buf_printf(g->why,
                    "the journal is missing from position %llu on; restore the directory from a "
