@@ -307,7 +307,8 @@ static void embedded_poll(struct store *s)
     CHECK(h->reader->depth == 0); /* not from within a scan: it would lose rows */
     atomic_store(&h->woken, false);
     bool failed = embedded_failed(h->env);
-    report(h);
+    if (!h->told)
+        report(h);
     checkpoint_answer(h);
     if (failed && !h->told) {
         h->told = true;

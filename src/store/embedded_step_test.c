@@ -1,0 +1,479 @@
+/* The embedded keeper step by step: its bounds, what it does without space and after a failure, and
+ * handles that come and go. */
+#include "store/embedded_fixture.h"
+
+#include "store/embedded_parts.h"
+
+static struct test_embedded t;
+static struct test_owner owner, other_owner;
+static char long_body[1001]; /* of thousand bytes */
+
+static struct store *begin(void)
+{
+    memset(long_body, 'x', sizeof(long_body) - 1);
+    test_embedded_begin(&t);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    return test_embedded_shard(&t, &owner, 0, 1);
+}
+
+static void end(struct store *s)
+{
+    store_close(s);
+    embedded_close(t.e, 0);
+    test_embedded_end(&t);
+}
+
+static void run(struct store *s)
+{
+    test_embedded_run(&t, s, NULL);
+}
+
+static void commit_and_run(struct store *s, uint64_t batch)
+{
+    store_commit(s, batch);
+    run(s);
+    EXPECT_EQ(owner.durable, batch);
+}
+
+/* -- bounds -- */
+
+TEST(the_hot_table_empties_when_the_base_has_it)
+{
+    struct store *s = begin();
+    EXPECT_EQ(test_embedded_stats(&t).hot, 0);
+    fixture_put(s, fixture_key(1, "d", ""), "one", "key");
+    uint64_t one = test_embedded_stats(&t).hot;
+    EXPECT(one > strlen("onekey"));
+    fixture_put(s, fixture_key(1, "d", ""), "two", "key");
+    EXPECT_EQ(test_embedded_stats(&t).hot, one); /* again: not twice */
+    commit_and_run(s, 1);
+    EXPECT_EQ(test_embedded_stats(&t).hot, one); /* durable, and the base lacks it */
+    for (int i = 0; i < 30; i++)                 /* half the tail */
+        fixture_put(s, fixture_key(1, "e", ""), long_body, "");
+    commit_and_run(s, 2);
+    EXPECT_EQ(test_embedded_stats(&t).checkpoints, 1);
+    EXPECT_EQ(test_embedded_stats(&t).checkpointed, 2);
+    EXPECT_EQ(test_embedded_stats(&t).hot, 0);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d", "")), "two|key");
+    end(s);
+}
+
+TEST(what_changes_while_it_is_written_stays_hot)
+{
+    struct store *s = begin();
+    test_embedded_put(s, 1, 0, 30, long_body);
+    store_commit(s, 1);
+    while (t.begins == 0) { /* to where the offer is being written */
+        embedded_step(t.e, ACTOR_JOURNAL);
+        store_poll(s);
+        embedded_step(t.e, ACTOR_CHECKPOINT);
+        embedded_step(t.e, ACTOR_SPARE);
+    }
+    fixture_put(s, fixture_key(1, "d3", ""), "newer", "");
+    fixture_put(s, fixture_key(1, "d4", ""), NULL, "");
+    run(s);
+    EXPECT_EQ(test_embedded_stats(&t).checkpoints, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d3", "")), "newer|");
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d4", "")), "NOT_FOUND");
+    EXPECT(test_embedded_stats(&t).hot > 0);
+    store_commit(s, 2);
+    store_close(s);
+    embedded_close(t.e, 0);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d3", "")), "newer|");
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d4", "")), "NOT_FOUND");
+    EXPECT_EQ(strlen(fixture_load(s, fixture_key(1, "d5", ""))), 255);
+    end(s);
+}
+
+TEST(more_records_than_one_transaction_takes_are_several)
+{
+    struct store *s = begin();
+    t.begins = 0;
+    test_embedded_put(s, 1, 0, 2 * OFFER_MAX + 1, "x");
+    commit_and_run(s, 1);
+    EXPECT_EQ(test_embedded_stats(&t).checkpointed, 2 * OFFER_MAX + 1);
+    EXPECT_EQ(t.begins, 3);
+    EXPECT_EQ(test_embedded_stats(&t).hot, 0);
+    end(s);
+}
+
+TEST(a_full_tail_is_busy_until_the_base_has_caught_up)
+{
+    struct store *s = begin();
+    t.begin_error = ENOSPC; /* the base cannot keep up */
+    test_embedded_put(s, 1, 0, 20, long_body);
+    commit_and_run(s, 1);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    test_embedded_put(s, 1, 20, 50, long_body);
+    commit_and_run(s, 2);
+    EXPECT(test_embedded_stats(&t).tail > t.options.tail_max);
+    EXPECT_EQ(store_room(s), STORE_NO_SPACE); /* and says why */
+    EXPECT(test_embedded_stats(&t).no_space);
+    t.begin_error = 0;
+    run(s); /* not yet: it is tried again every second */
+    EXPECT_EQ(store_room(s), STORE_NO_SPACE);
+    t.now.mono_ms += RETRY_MS;
+    run(s);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    EXPECT(!test_embedded_stats(&t).no_space);
+    EXPECT_EQ(test_embedded_stats(&t).tail, 0);
+    EXPECT_EQ(owner.failures, 0);
+    end(s);
+}
+
+TEST(a_full_tail_is_busy_while_a_checkpoint_is_under_way)
+{
+    struct store *s = begin();
+    test_embedded_put(s, 1, 0, 70, long_body);
+    store_commit(s, 1);
+    while (owner.durable < 1) { /* all but the checkpoint */
+        embedded_step(t.e, ACTOR_JOURNAL);
+        embedded_step(t.e, ACTOR_SPARE);
+        store_poll(s);
+    }
+    EXPECT_EQ(store_room(s), STORE_BUSY);
+    owner.woken = 0;
+    run(s);
+    EXPECT(owner.woken > 0);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    end(s);
+}
+
+TEST(a_full_hot_table_is_busy_until_the_base_has_it)
+{
+    test_embedded_begin(&t);
+    t.options.tail_max = 16 << 20;
+    t.options.hot_max = 20000;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    test_embedded_put(s, 1, 0, 15, long_body);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    test_embedded_put(s, 1, 15, 5, long_body);
+    EXPECT_EQ(store_room(s), STORE_BUSY);
+    commit_and_run(s, 1);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    EXPECT_EQ(test_embedded_stats(&t).hot, 0);
+    end(s);
+}
+
+TEST(blocks_that_wait_for_the_disk_are_bounded)
+{
+    static char megabyte[(1 << 20) + 1];
+    memset(megabyte, 'm', sizeof(megabyte) - 1);
+    test_embedded_begin(&t);
+    t.options.tail_max = 64 << 20;
+    t.options.segment_max = 8 << 20;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    fixture_put(s, fixture_key(1, "a", ""), megabyte, ""); /* a full block is given at once */
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    fixture_put(s, fixture_key(1, "b", ""), megabyte, "");
+    EXPECT_EQ(store_room(s), STORE_BUSY);
+    store_commit(s, 1);
+    run(s);
+    EXPECT_EQ(owner.durable, 1);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    EXPECT_EQ(test_embedded_stats(&t).blocks, 2);
+    end(s);
+}
+
+/* -- no space -- */
+
+TEST(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is)
+{
+    struct store *s = begin();
+    run(s); /* a segment, and a spare of twice its size */
+    t.disk.room = test_disk_used(&t.disk);
+    t.begin_error = ENOSPC;
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    test_embedded_put(s, 1, 0, 12, long_body); /* into the spare, and there is no other */
+    commit_and_run(s, 1);
+    EXPECT_EQ(store_room(s), STORE_NO_SPACE);
+    EXPECT(test_embedded_stats(&t).no_space);
+    test_embedded_put(s, 1, 12, 8, long_body); /* what is under way may not fit … */
+    store_commit(s, 2);
+    run(s);
+    EXPECT_EQ(owner.durable, 1);
+    t.disk.room = 0;
+    run(s);
+    EXPECT_EQ(owner.durable, 1);
+    owner.woken = 0;
+    t.now.mono_ms += RETRY_MS;
+    run(s);
+    EXPECT_EQ(owner.durable, 2); /* … and goes on when there is space */
+    EXPECT(owner.woken > 0);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    EXPECT_EQ(owner.failures, 0);
+    end(s);
+}
+
+TEST(a_smaller_segment_is_made_where_a_larger_one_finds_no_space)
+{
+    struct store *s = begin();
+    run(s);
+    t.disk.room = test_disk_used(&t.disk) + (8 << 10);
+    t.begin_error = ENOSPC;
+    test_embedded_put(s, 1, 0, 12, long_body);
+    commit_and_run(s, 1);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    EXPECT_EQ(test_disk_used(&t.disk), t.disk.room);
+    end(s);
+}
+
+TEST(a_handle_closed_without_space_acknowledges_no_more)
+{
+    struct store *s = begin();
+    run(s);
+    t.disk.room = test_disk_used(&t.disk);
+    t.begin_error = ENOSPC;
+    test_embedded_put(s, 1, 0, 12, long_body);
+    commit_and_run(s, 1);
+    test_embedded_put(s, 1, 12, 20, long_body);
+    store_commit(s, 2);
+    store_close(s);
+    EXPECT_EQ(owner.durable, 1);
+    EXPECT_EQ(owner.failed, STORAGE_FULL);
+    EXPECT_TEXT(embedded_why(t.e), "cannot make a segment of the journal: no space is left");
+    embedded_close(t.e, 0);
+    t.disk.room = 0;
+    t.begin_error = 0;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_EQ(s->parts[1].seq, 12);
+    end(s);
+}
+
+/* -- failures -- */
+
+enum what { JOURNAL_WRITE, JOURNAL_SYNC, BASE_BEGIN, BASE_SYNC, SPARE_WRITE };
+static const struct {
+    const char *name;
+    enum what what;
+    const char *why;
+} failures[] = {
+    {"journal write", JOURNAL_WRITE, "cannot write the journal: Input/output error"            },
+    {"journal sync",  JOURNAL_SYNC,  "cannot sync the journal: Input/output error"             },
+    {"base write",    BASE_BEGIN,    "cannot write the base: Input/output error"               },
+    {"base sync",     BASE_SYNC,     "cannot sync the base: Input/output error"                },
+    {"spare",         SPARE_WRITE,   "cannot make a segment of the journal: Input/output error"},
+};
+
+static void plant(enum what what)
+{
+    t.disk.error = EIO;
+    if (what == BASE_BEGIN)
+        t.begin_error = EIO;
+    else if (what == BASE_SYNC)
+        t.sync_error = EIO;
+    else
+        t.disk.fail_at = t.disk.steps + (what == JOURNAL_SYNC ? 2 : 1);
+}
+
+static void fail_once(size_t row)
+{
+    memset(long_body, 'x', sizeof(long_body) - 1);
+    test_embedded_begin(&t);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 2),
+                 *other = test_embedded_shard(&t, &other_owner, 1, 2);
+    fixture_put(s, fixture_key(2, "d", ""), "before", "");
+    store_commit(s, 1);
+    if (failures[row].what != SPARE_WRITE)
+        test_embedded_run(&t, s, other);
+    else
+        while (embedded_step(t.e, ACTOR_JOURNAL))
+            store_poll(s);
+    EXPECT_EQ(owner.durable, 1);
+    plant(failures[row].what);
+    while (failures[row].what == SPARE_WRITE && embedded_step(t.e, ACTOR_SPARE))
+        ;
+    bool journal_lasts = failures[row].what == BASE_BEGIN || failures[row].what == BASE_SYNC;
+    test_embedded_put(s, 2, 0, journal_lasts ? 40 : 3, long_body);
+    store_commit(s, 2);
+    test_embedded_run(&t, s, other);
+    EXPECT_TEXT(embedded_why(t.e), failures[row].why);
+    EXPECT_EQ_IN(failures[row].name, owner.failed, UNAVAILABLE);
+    EXPECT_EQ(other_owner.failed, UNAVAILABLE); /* every handle hears of it */
+    EXPECT_EQ_IN(failures[row].name, owner.durable, journal_lasts ? 2 : 1);
+    t.begin_error = t.sync_error = 0; /* the disk is well again, but it is over: */
+    const uint64_t steps = t.disk.steps, begins = t.begins;
+    fixture_put(s, fixture_key(2, "d", ""), "after", "");
+    store_commit(s, 3);
+    store_commit(other, 1); /* even a batch without changes */
+    store_commit(other, 2);
+    test_embedded_run(&t, s, other);
+    EXPECT_EQ_IN(failures[row].name, other_owner.durable, 0);
+    EXPECT_EQ(t.disk.steps, steps);
+    store_close(other);
+    store_close(s);
+    embedded_close(t.e, 10000);
+    EXPECT_EQ(t.disk.steps, steps);
+    EXPECT_EQ(t.begins, begins);
+    EXPECT_EQ(owner.failures, 1);
+    EXPECT_EQ(other_owner.failures, 1);
+    EXPECT_EQ(owner.durable, journal_lasts ? 2 : 1);
+    test_disk_cut(&t.disk, 0);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(2, "d", "")), "before|");
+    EXPECT_EQ_IN(failures[row].name, s->parts[2].seq, journal_lasts ? 41 : 1);
+    end(s);
+}
+
+TEST(the_first_failed_write_or_sync_is_the_last_and_every_handle_hears_it)
+{
+    for (size_t i = 0; i < COUNT(failures); i++)
+        fail_once(i);
+}
+
+/* -- handles that come and go -- */
+
+/* Closed after each possible number of steps, so at every place of a checkpoint. */
+TEST(a_handle_may_be_closed_at_any_step_of_a_checkpoint)
+{
+    uint64_t cycles = 0;
+    for (int steps = 0; steps < 60; steps++) {
+        struct store *s = begin();
+        test_embedded_put(s, 1, 0, 20, long_body);
+        test_embedded_put(s, 2, 0, 20, long_body);
+        store_commit(s, 1);
+        for (int i = 0; i < steps; i++) {
+            embedded_step(t.e, (enum embedded_actor)(i % ACTORS));
+            if (i % 2)
+                store_poll(s);
+        }
+        store_close(s);
+        cycles += test_embedded_stats(&t).checkpoints;
+        EXPECT_EQ(owner.durable, 1);
+        struct store *a = test_embedded_shard(&t, &owner, 0, 2),
+                     *b = test_embedded_shard(&t, &other_owner, 1, 2);
+        EXPECT_EQ(a->parts[1].seq, 20);
+        fixture_put(a, fixture_key(2, "d0", ""), "again", "");
+        store_commit(a, 1);
+        test_embedded_run(&t, a, b);
+        EXPECT_EQ(owner.durable, 1);
+        EXPECT_TEXT(fixture_load(a, fixture_key(2, "d0", "")), "again|");
+        EXPECT_EQ(strlen(fixture_load(b, fixture_key(1, "d19", ""))), 255);
+        store_close(a);
+        store_close(b);
+        embedded_close(t.e, 0);
+        EXPECT_EQ(test_embedded_open(&t), OK);
+        a = test_embedded_shard(&t, &owner, 0, 1);
+        EXPECT_TEXT(fixture_load(a, fixture_key(2, "d0", "")), "again|");
+        EXPECT_EQ(strlen(fixture_load(a, fixture_key(1, "d19", ""))), 255);
+        EXPECT_EQ(a->parts[2].seq, 21);
+        end(a);
+    }
+    EXPECT(cycles > 0 && cycles < 60);
+}
+
+/* The mark speaks for all partitions, so a checkpoint needs the handles of all of them. */
+TEST(a_checkpoint_does_not_pass_over_what_no_handle_has)
+{
+    memset(long_body, 'x', sizeof(long_body) - 1);
+    test_embedded_begin(&t);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *a = test_embedded_shard(&t, &owner, 0, 2),
+                 *b = test_embedded_shard(&t, &other_owner, 1, 2);
+    fixture_put(a, fixture_key(0, "d", ""), "of the first", "key");
+    store_commit(a, 1);
+    test_embedded_run(&t, a, b);
+    store_close(a); /* the shards end, one after the other */
+    test_embedded_put(b, 1, 0, 70, long_body);
+    store_commit(b, 1);
+    test_embedded_run(&t, b, NULL);
+    EXPECT_EQ(other_owner.durable, 1);
+    EXPECT_EQ(test_embedded_stats(&t).checkpoints, 0);
+    test_embedded_kill(&t, b, NULL);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    a = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(a, fixture_key(0, "d", "")), "of the first|key");
+    EXPECT_EQ(a->parts[0].seq, 1);
+    test_embedded_run(&t, a, NULL);
+    EXPECT_EQ(test_embedded_stats(&t).checkpoints, 1);
+    EXPECT_TEXT(fixture_load(a, fixture_key(0, "d", "")), "of the first|key");
+    end(a);
+}
+
+/* -- starts -- */
+
+/* What a killed process wrote and had not synced is read by the next one, which may tell others of
+ * it: so it lasts from then on. */
+TEST(what_a_start_has_read_lasts)
+{
+    struct store *s = begin();
+    run(s);
+    fixture_put(s, fixture_key(1, "d", ""), "written", "");
+    t.disk.fail_at = t.disk.steps + 2; /* the sync */
+    t.disk.error = EIO;
+    store_commit(s, 1);
+    run(s);
+    EXPECT_EQ(owner.durable, 0);
+    store_close(s);
+    embedded_close(t.e, 0);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d", "")), "written|");
+    test_embedded_kill(&t, s, NULL);
+    test_disk_cut(&t.disk, 0);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d", "")), "written|");
+    end(s);
+}
+
+TEST(a_start_whose_journal_cannot_be_synced_is_refused)
+{
+    struct store *s = begin();
+    fixture_put(s, fixture_key(1, "d", ""), "x", "");
+    commit_and_run(s, 1);
+    store_close(s);
+    embedded_close(t.e, 0);
+    t.disk.fail_at = t.disk.steps + 1;
+    t.disk.error = EIO;
+    EXPECT_EQ(test_embedded_open(&t), UNAVAILABLE);
+    EXPECT_SPAN(buf_span(&t.why), SPAN("cannot sync the journal: Input/output error"));
+    test_embedded_end(&t);
+}
+
+TEST(a_journal_that_must_be_there_is_not_begun_again)
+{
+    struct store *s = begin();
+    store_close(s);
+    embedded_close(t.e, 0);
+    EXPECT_EQ(disk_remove(&t.disk.disk, "0000000000000000.seg"), 0);
+    t.options.has_journal = true;
+    EXPECT_EQ(test_embedded_open(&t), DAMAGED);
+    EXPECT_SPAN(buf_span(&t.why),
+                SPAN("the journal has no segment; restore the directory from a backup"));
+    test_embedded_end(&t);
+}
+
+TEST(a_first_segment_that_finds_no_space_is_told)
+{
+    test_embedded_begin(&t);
+    t.disk.room = 4096;
+    EXPECT_EQ(test_embedded_open(&t), STORAGE_FULL);
+    EXPECT_SPAN(buf_span(&t.why), SPAN("cannot make the journal: No space left on device"));
+    EXPECT_EQ(t.disk.now.count, 0);
+    test_embedded_end(&t);
+}
+
+TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
+          RUN(what_changes_while_it_is_written_stays_hot),
+          RUN(more_records_than_one_transaction_takes_are_several),
+          RUN(a_full_tail_is_busy_until_the_base_has_caught_up),
+          RUN(a_full_tail_is_busy_while_a_checkpoint_is_under_way),
+          RUN(a_full_hot_table_is_busy_until_the_base_has_it),
+          RUN(blocks_that_wait_for_the_disk_are_bounded),
+          RUN(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is),
+          RUN(a_smaller_segment_is_made_where_a_larger_one_finds_no_space),
+          RUN(a_handle_closed_without_space_acknowledges_no_more),
+          RUN(the_first_failed_write_or_sync_is_the_last_and_every_handle_hears_it),
+          RUN(a_handle_may_be_closed_at_any_step_of_a_checkpoint),
+          RUN(a_checkpoint_does_not_pass_over_what_no_handle_has), RUN(what_a_start_has_read_lasts),
+          RUN(a_start_whose_journal_cannot_be_synced_is_refused),
+          RUN(a_journal_that_must_be_there_is_not_begun_again),
+          RUN(a_first_segment_that_finds_no_space_is_told))
