@@ -33,10 +33,12 @@ for (const transport of [Mqtt, MqttWs]) {
       for (const o of others) before[o] = document(await twinOf(o));
       const deviceBefore = document((await registry.getTwin('press')).responseBody);
       const { $version } = (await twinOf(m)).properties.desired;
+      const reportedBefore = (await twinOf(m)).properties.reported.$version;
 
       await registry.updateModuleTwin('press', m, { tags: { line: 1 }, properties: { desired: { threshold: { max: 0.8 }, only: m } } }, '*');
       assert.deepStrictEqual(await peers[m].patch(), { threshold: { max: 0.8 }, only: m, $version: $version + 1 });
-      await peers[m].report({ threshold: { max: 0.8 }, state: 'applied' });
+      await peers[m].report({ threshold: { max: 0.8, min: 0 }, state: 'applied' });
+      await peers[m].report({ threshold: { min: null } });
       await registry.updateModuleTwin('press', m, { properties: { desired: { threshold: null } } }, '*');
       assert.deepStrictEqual(await peers[m].patch(), { threshold: null, $version: $version + 2 });
 
@@ -53,30 +55,48 @@ for (const transport of [Mqtt, MqttWs]) {
       assert.strictEqual(twin.connectionState, 'Connected');
       assert.strictEqual(twin.properties.desired.only, m);
       assert.strictEqual(twin.properties.desired.$metadata.only.$lastUpdatedVersion, $version + 1);
-      assert.strictEqual(twin.properties.reported.state, 'applied');
+      const { reported } = twin.properties;
+      assert.deepStrictEqual(reported.threshold, { max: 0.8 });
+      assert.strictEqual(reported.state, 'applied');
+      assert.strictEqual(reported.$version, reportedBefore + 2);
+      const stamp = (node) => new Date(node.$lastUpdated).getTime();
+      assert.ok(stamp(reported.$metadata.threshold) >= stamp(reported.$metadata.state));
+      assert.strictEqual(reported.$metadata.threshold.min, undefined);
+      assert.strictEqual(reported.$metadata.$lastUpdatedVersion, undefined);
+      assert.deepStrictEqual(twin.tags, { line: 1 });
+      assert.strictEqual(peers[m].twin.tags, undefined);
     }
     for (const p of Object.values(peers)) await p.close();
   });
 }
 
-test('a module that was away reads what it missed', async () => {
-  await registry.updateModuleTwin('press', 'alerts', { properties: { desired: { missed: true } } }, '*');
-  const peer = await Peer.open(hub, modules.alerts);
-  assert.strictEqual(peer.twin.properties.desired.missed, true);
-  assert.strictEqual(peer.twin.properties.desired.only, 'alerts');
-  await peer.close();
-});
+for (const transport of [Mqtt, MqttWs]) {
+  test(`${transport.name}: a module that was away reads what it missed and hears what comes after`, async () => {
+    const missed = (await registry.updateModuleTwin('press', 'alerts', { properties: { desired: { missed: transport.name } } }, '*')).responseBody;
+    const peer = await Peer.open(hub, modules.alerts, transport);
+    assert.strictEqual(peer.twin.properties.desired.missed, transport.name);
+    assert.strictEqual(peer.twin.properties.desired.only, 'alerts');
+    const { $version } = missed.properties.desired;
+    assert.strictEqual(peer.twin.properties.desired.$version, $version);
+    await registry.updateModuleTwin('press', 'alerts', { properties: { desired: { missed: null } } }, '*');
+    assert.deepStrictEqual(await peer.patch(), { missed: null, $version: $version + 1 });
+    await peer.close();
+    await settle(300);
+    assert.strictEqual((await twinOf('alerts')).connectionState, 'Disconnected');
+  });
 
-test('a replaced module twin arrives with the nulls', async () => {
-  const peer = await Peer.open(hub, modules.inference);
-  const { $version } = (await twinOf('inference')).properties.desired;
-  await new Promise((resolve, reject) =>
-    registry._restApiClient.executeApiCall('PUT', '/twins/press/modules/inference?api-version=2021-04-12',
-      { 'Content-Type': 'application/json; charset=utf-8' }, { properties: { desired: { model: 'v4' } } },
-      (e) => (e ? reject(e) : resolve())));
-  assert.deepStrictEqual(await peer.patch(), { only: null, model: 'v4', $version: $version + 1 });
-  await peer.close();
-});
+  test(`${transport.name}: a replaced module twin arrives with the nulls`, async () => {
+    const peer = await Peer.open(hub, modules.inference, transport);
+    const { $version, $metadata, ...old } = (await twinOf('inference')).properties.desired;
+    const nulls = Object.fromEntries(Object.keys(old).map((key) => [key, null]));
+    await new Promise((resolve, reject) =>
+      registry._restApiClient.executeApiCall('PUT', '/twins/press/modules/inference?api-version=2021-04-12',
+        { 'Content-Type': 'application/json; charset=utf-8' }, { properties: { desired: { [transport.name]: 'v4' } } },
+        (e) => (e ? reject(e) : resolve())));
+    assert.deepStrictEqual(await peer.patch(), { ...nulls, [transport.name]: 'v4', $version: $version + 1 });
+    await peer.close();
+  });
+}
 
 test('an edge device has its two system modules, and modules are listed', async () => {
   await registry.create({ deviceId: 'edge', capabilities: { iotEdge: true } });
