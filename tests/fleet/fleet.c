@@ -36,7 +36,8 @@ struct story {
 };
 
 static struct {
-    unsigned devices, silent, keep_alive_s, hold_s, rounds, patches, pad, grow_max, closed;
+    unsigned devices, silent, keep_alive_s, hold_s, rounds, patches, pad, grow_max, closed,
+        longest_ms, within_s;
     bool tls;
     const char *shards;
 } options = {.devices = 1000,
@@ -355,7 +356,8 @@ static double settle(int64_t began)
     return longest;
 }
 
-static void storm_round(unsigned round)
+/* Comes back with the seconds it took until all were back. */
+static double storm_round(unsigned round)
 {
     uint32_t most = 0;
     hub_end(SIGKILL);
@@ -374,6 +376,9 @@ static void storm_round(unsigned round)
            "REST call meanwhile %.0f ms\n",
            options.devices, options.tls ? "TLS" : "TCP", took, options.devices / took, most + 1,
            longest * 1000);
+    if (options.longest_ms && longest * 1000 > options.longest_ms)
+        process_fail("a REST call took more than %u ms", options.longest_ms);
+    return took;
 }
 
 static void storm(void)
@@ -383,8 +388,13 @@ static void storm(void)
     open_fleet(0);
     connect_range(0, options.devices);
     come_back = true;
+    double all_s = 0;
     for (unsigned round = 1; round <= options.rounds; round++)
-        storm_round(round);
+        all_s += storm_round(round);
+    printf("storms: %u reconnects over %s in %.1f s\n", options.rounds * options.devices,
+           options.tls ? "TLS" : "TCP", all_s);
+    if (options.within_s && all_s > options.within_s)
+        process_fail("more than %u s", options.within_s);
     hub_end(SIGTERM);
 }
 
@@ -466,15 +476,17 @@ static const struct flag {
     unsigned *number;
     const char *help;
 } numbers[] = {
-    {"devices",    &options.devices,      "how many devices"                           },
-    {"silent",     &options.silent,       "stay: of these, how many send nothing"      },
-    {"keep-alive", &options.keep_alive_s, "seconds"                                    },
-    {"hold",       &options.hold_s,       "stay: seconds that all must stay"           },
-    {"rounds",     &options.rounds,       "storm: how often the hub is killed"         },
-    {"patches",    &options.patches,      "slow: how many for each device"             },
-    {"pad",        &options.pad,          "slow: bytes of each patch"                  },
-    {"grow",       &options.grow_max,     "slow: bytes that the hub may grow a device" },
-    {"closed",     &options.closed,       "slow: how many of them the hub must give up"},
+    {"devices",    &options.devices,      "how many devices"                              },
+    {"silent",     &options.silent,       "stay: of these, how many send nothing"         },
+    {"keep-alive", &options.keep_alive_s, "seconds"                                       },
+    {"hold",       &options.hold_s,       "stay: seconds that all must stay"              },
+    {"rounds",     &options.rounds,       "storm: how often the hub is killed"            },
+    {"patches",    &options.patches,      "slow: how many for each device"                },
+    {"pad",        &options.pad,          "slow: bytes of each patch"                     },
+    {"grow",       &options.grow_max,     "slow: bytes that the hub may grow a device"    },
+    {"closed",     &options.closed,       "slow: how many of them the hub must give up"   },
+    {"longest",    &options.longest_ms,   "storm: ms a REST call may take, 0: any"        },
+    {"within",     &options.within_s,     "storm: seconds for all rounds together, 0: any"},
 };
 
 static _Noreturn void help(int code)
