@@ -170,6 +170,9 @@ static enum status place(struct lmdb_cursor *c)
     struct span at = key_span(&c->at);
     MDB_val k = lmdb_val(at), v;
     struct value value;
+    c->step = MDB_FIRST;
+    if (at.len == 0) /* LMDB seeks no empty key */
+        return OK;
     int error = mdb_cursor_get(c->cursor, &k, &v, MDB_SET_RANGE);
     c->step = MDB_NEXT;
     if (!error && span_eq(lmdb_span(&k), at))
