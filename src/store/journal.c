@@ -45,13 +45,15 @@ static void place(struct journal *j, struct journal_block *b)
 int journal_append(struct journal *j, struct list *blocks)
 {
     struct iovec parts[PARTS];
-    int count = 0, error = 0;
+    int count = 0;
     uint64_t from = j->end;
     LIST_EACH(at, blocks)
     {
         struct journal_block *b = block_of(at);
-        if (count == PARTS && !error) {
-            error = disk_write(j->current.file, parts, count, from - j->current.start);
+        if (count == PARTS) {
+            int error = disk_write(j->current.file, parts, count, from - j->current.start);
+            if (error)
+                return error;
             count = 0;
             from = j->end;
         }
@@ -59,9 +61,7 @@ int journal_append(struct journal *j, struct list *blocks)
         CHECK(j->end <= j->current.start + j->current.size);
         parts[count++] = (struct iovec){b->bytes.data, b->bytes.len};
     }
-    if (count && !error)
-        error = disk_write(j->current.file, parts, count, from - j->current.start);
-    return error;
+    return count ? disk_write(j->current.file, parts, count, from - j->current.start) : 0;
 }
 
 int journal_sync(struct journal *j)

@@ -81,8 +81,8 @@ TEST(a_failed_write_or_sync_is_told)
     t.disk.error = EIO;
     t.disk.fail_at = t.disk.steps + 1;
     EXPECT_EQ(test_journal_write(&t, 1, ONE_SECTOR), EIO);
-    t.disk.fail_at = t.disk.steps + 1; /* the first of two writes: the second is not tried */
-    EXPECT_EQ(test_journal_write(&t, 100, ONE_SECTOR), EIO);
+    t.disk.fail_at = t.disk.steps + 1; /* the first of many writes: no other is tried */
+    EXPECT_EQ(test_journal_write(&t, 300, ONE_SECTOR), EIO);
     EXPECT_EQ(t.disk.steps, t.disk.fail_at);
     t.disk.error = ENOSPC;
     t.disk.fail_at = t.disk.steps + 2;
