@@ -427,6 +427,50 @@ TEST(a_file_system_that_refuses_is_no_damage)
     test_journal_end(&t);
 }
 
+static int open_error, read_error, got_less;
+static const struct disk_ops *real_ops;
+
+static int failing_open(struct disk *d, const char *name, bool create, struct disk_file **out)
+{
+    return open_error ? open_error : real_ops->open(d, name, create, out);
+}
+
+/* Of what follows a header. */
+static int failing_read(struct disk_file *f, uint64_t at, void *out, size_t len, size_t *got)
+{
+    int error = real_ops->read(f, at, out, len, got);
+    if (len == SEGMENT_HEAD)
+        return error;
+    *got -= (size_t)got_less;
+    return read_error;
+}
+
+TEST(each_call_that_fails_is_told_with_its_file)
+{
+    begin_groups();
+    struct disk_ops ops = *t.disk.disk.ops;
+    real_ops = t.disk.disk.ops;
+    ops.open = failing_open;
+    ops.read = failing_read;
+    t.disk.disk.ops = &ops;
+    open_error = EACCES;
+    EXPECT_EQ(test_journal_read(&t, beginning, 0), UNAVAILABLE);
+    EXPECT(test_journal_why(&t, "cannot open journal/0000000000000000.seg: Permission denied"));
+    open_error = EDQUOT;
+    EXPECT_EQ(test_journal_read(&t, beginning, 0), STORAGE_FULL);
+    open_error = 0;
+    read_error = EIO;
+    EXPECT_EQ(test_journal_read(&t, beginning, 0), UNAVAILABLE);
+    EXPECT(test_journal_why(&t, "cannot read journal/0000000000000000.seg: Input/output error"));
+    read_error = 0;
+    got_less = 512; /* it was cut short since its length was asked for */
+    EXPECT_EQ(test_journal_read(&t, beginning, 0), UNAVAILABLE);
+    got_less = 0;
+    EXPECT_JOURNAL(&t, "1 2 3 4 5 6 7 ");
+    t.disk.disk.ops = real_ops;
+    test_journal_end(&t);
+}
+
 /* Every flipped bit of a journal of three groups, the last of them not known to be durable. */
 TEST(no_flipped_bit_makes_wrong_content)
 {
@@ -474,4 +518,5 @@ TEST_MAIN(RUN(an_empty_directory_is_a_journal_only_from_the_beginning),
           RUN(a_segment_of_another_hub_or_under_another_name_is_named),
           RUN(stop_ends_the_reading_before_the_block_that_is_there),
           RUN(a_refusal_of_who_is_given_the_blocks_ends_the_reading),
-          RUN(a_file_system_that_refuses_is_no_damage), RUN(no_flipped_bit_makes_wrong_content))
+          RUN(a_file_system_that_refuses_is_no_damage),
+          RUN(each_call_that_fails_is_told_with_its_file), RUN(no_flipped_bit_makes_wrong_content))
