@@ -174,7 +174,7 @@ static const struct {
     {"no counts",                2,          0,          0,  0,          DAMAGED},
     {"counts too many",          2,          2,          0,  0,          DAMAGED},
     {"more than can be",         UINT32_MAX, UINT32_MAX, 0,  0,          DAMAGED},
-    {"counts that wrap",         2,          0x6666667f, 0,  0,          DAMAGED},
+    {"counts that wrap",         2,          0x20000001, 0,  0,          DAMAGED},
     {"an effect that ends late", 2,          1,          21, 2,          DAMAGED},
     {"an endless effect",        2,          1,          21, UINT32_MAX, DAMAGED},
     {"an endless sealed part",   2,          1,          25, UINT32_MAX, DAMAGED},
@@ -195,6 +195,23 @@ TEST(entries_and_counts_must_fill_the_body)
         block_seal(&b, &place);
         EXPECT_EQ_IN(bodies[i].name, block_read(whole(&b), &got), OK);
         EXPECT_EQ_IN(bodies[i].name, block_check(&got, test_at_edge(whole(&b))), bodies[i].want);
+        buf_fini(&b);
+    }
+}
+
+/* One entry, of a body that is nothing but zeros. */
+TEST(an_entry_whose_lengths_are_cut_off_is_none)
+{
+    for (size_t len = 0; len <= 9; len++) {
+        struct buf b = {0};
+        struct block place = {.salt = 1}, got;
+        block_begin(&b);
+        buf_put(&b, span_of("\0\0\0\0\0\0\0\0\0", len));
+        block_close(&b, 1, 0, 0);
+        block_seal(&b, &place);
+        struct span at = test_at_edge(span_first(buf_span(&b), BLOCK_HEAD + len));
+        EXPECT_EQ(block_read(at, &got), OK);
+        EXPECT_EQ(block_check(&got, at), len == 8 ? OK : DAMAGED);
         buf_fini(&b);
     }
 }
@@ -242,5 +259,6 @@ TEST_MAIN(RUN(a_block_lies_on_disk_as_its_header_draws_it), RUN(what_is_read_is_
           RUN(every_flipped_bit_of_the_head_is_damage),
           RUN(every_flipped_bit_of_the_body_is_damage),
           RUN(a_head_with_numbers_that_no_writer_makes_is_damage),
-          RUN(entries_and_counts_must_fill_the_body), RUN(a_block_ends_where_the_next_may_begin),
-          RUN(an_empty_block_is_a_block))
+          RUN(entries_and_counts_must_fill_the_body),
+          RUN(an_entry_whose_lengths_are_cut_off_is_none),
+          RUN(a_block_ends_where_the_next_may_begin), RUN(an_empty_block_is_a_block))

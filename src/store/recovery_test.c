@@ -290,6 +290,47 @@ TEST(a_block_that_does_not_continue_the_chain_is_no_block)
     test_journal_end(&t);
 }
 
+/* A block that lies where the next one belongs, sound, but for one number of its head. */
+static const struct {
+    const char *name;
+    uint32_t length;
+    uint64_t salt, run, position;
+    uint32_t prev;
+    const char *read;
+} strangers[] = {
+    {"as it should be",         0,       0, 0, 0,   0, "1 2 "},
+    {"of another run",          0,       0, 5, 0,   0, "1 2 "},
+    {"of another segment",      0,       1, 0, 0,   0, "1 "  },
+    {"of another place",        0,       0, 0, 512, 0, "1 "  },
+    {"of another chain",        0,       0, 0, 0,   1, "1 "  },
+    {"that ends with the file", 7168,    0, 0, 0,   0, "1 "  }, /* its body is not as long */
+    {"that ends behind it",     7169,    0, 0, 0,   0, "1 "  },
+    {"that ends far behind",    1 << 20, 0, 0, 0,   0, "1 "  },
+};
+
+TEST(a_block_counts_only_in_its_place)
+{
+    for (size_t i = 0; i < COUNT(strangers); i++) {
+        test_journal_begin(&t, 8192);
+        test_journal_put(&t, 1, ONE_SECTOR);
+        const struct journal *j = &t.journal;
+        struct journal_block *b = test_journal_block(&t, ONE_SECTOR);
+        struct block place = {.salt = j->current.salt + strangers[i].salt,
+                              .run = j->run + strangers[i].run,
+                              .position = j->end + strangers[i].position,
+                              .durable = j->durable,
+                              .prev = j->prev + strangers[i].prev};
+        if (strangers[i].length)
+            store_u32le(b->bytes.data + 8, strangers[i].length);
+        block_seal(&b->bytes, &place);
+        memcpy(test_journal_at(&t, j->end), b->bytes.data, b->bytes.len);
+        journal_block_free(b);
+        EXPECT_EQ_IN(strangers[i].name, test_journal_read(&t, beginning, 0), OK);
+        EXPECT_SPAN_IN(strangers[i].name, buf_span(&t.read), span_text(strangers[i].read));
+        test_journal_end(&t);
+    }
+}
+
 static void remove_segment(const char *name)
 {
     EXPECT_EQ(disk_remove(&t.disk.disk, name), 0);
@@ -309,6 +350,16 @@ TEST(a_missing_segment_is_named)
     remove_segment("0000000000000000.seg");
     EXPECT_EQ(test_journal_read(&t, beginning, 0), DAMAGED);
     EXPECT(test_journal_why(&t, "the journal is missing from position 0 on; restore"));
+    test_journal_end(&t);
+}
+
+TEST(segments_are_read_in_order_however_they_are_listed)
+{
+    begin_groups();
+    EXPECT_EQ(disk_rename(&t.disk.disk, "0000000000000000.seg", "aside"), 0);
+    EXPECT_EQ(disk_rename(&t.disk.disk, "aside", "0000000000000000.seg"), 0);
+    EXPECT_SPAN(span_text(t.disk.now.at[0].text), SPAN("0000000000000c00.seg"));
+    EXPECT_JOURNAL(&t, "1 2 3 4 5 6 7 ");
     test_journal_end(&t);
 }
 
@@ -513,7 +564,9 @@ TEST_MAIN(RUN(an_empty_directory_is_a_journal_only_from_the_beginning),
           RUN(after_a_power_cut_the_journal_is_what_was_durable_or_a_little_more),
           RUN(a_durable_block_that_is_damaged_is_named),
           RUN(a_block_that_does_not_continue_the_chain_is_no_block),
-          RUN(a_missing_segment_is_named), RUN(a_segment_of_before_the_mark_may_be_missing),
+          RUN(a_block_counts_only_in_its_place), RUN(a_missing_segment_is_named),
+          RUN(segments_are_read_in_order_however_they_are_listed),
+          RUN(a_segment_of_before_the_mark_may_be_missing),
           RUN(a_segment_that_is_cut_short_is_named),
           RUN(a_segment_of_another_hub_or_under_another_name_is_named),
           RUN(stop_ends_the_reading_before_the_block_that_is_there),

@@ -1,5 +1,6 @@
 #include "store/disk_fixture.h"
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "store/segment.h"
 
@@ -110,6 +111,28 @@ TEST(a_header_with_numbers_that_no_writer_makes_is_damage)
         s.size = rows[i].size;
         segment_write(&s, bytes);
         EXPECT_EQ_IN(rows[i].name, segment_read(bytes, &got), rows[i].want);
+    }
+}
+
+/* A header that a later program made: its numbers are not ours, its checksum is right. */
+TEST(a_later_format_and_an_unknown_feature_are_refused)
+{
+    static const struct {
+        size_t at;
+        uint32_t value;
+    } later[] = {
+        {0,  0x67537755},
+        {4,  2         },
+        {8,  1         },
+        {12, 1         },
+    };
+    for (size_t i = 0; i < COUNT(later); i++) {
+        uint8_t bytes[SEGMENT_HEAD];
+        struct segment got;
+        segment_write(&sample, bytes);
+        store_u32le(bytes + later[i].at, later[i].value);
+        store_u32le(bytes + SEGMENT_HEAD - 4, hash_crc32c(0, span_of(bytes, SEGMENT_HEAD - 4)));
+        EXPECT_EQ(segment_read(bytes, &got), DAMAGED);
     }
 }
 
@@ -257,6 +280,7 @@ TEST_MAIN(RUN(a_segment_is_named_by_its_start), RUN(other_names_are_no_segments)
           RUN(its_header_lies_on_disk_as_it_is_drawn),
           RUN(every_flipped_bit_of_the_header_is_damage),
           RUN(a_header_with_numbers_that_no_writer_makes_is_damage),
+          RUN(a_later_format_and_an_unknown_feature_are_refused),
           RUN(a_segment_is_made_in_steps_and_lasts_with_its_name),
           RUN(what_an_attempt_left_is_made_anew), RUN(there_is_never_a_part_of_it_under_its_name),
           RUN(without_space_at_any_step_nothing_is_left),
