@@ -361,7 +361,7 @@ static void cut_content(const struct image *im, const struct image_node *node,
         out->data[i] = (uint8_t)image_random(&cut->random);
 }
 
-static void empty(const char *dir)
+void image_clear(const char *dir)
 {
     DIR *d = opendir(dir);
     struct dirent *entry;
@@ -371,7 +371,7 @@ static void empty(const char *dir)
             continue;
         snprintf(full, sizeof(full), "%s/%s", dir, entry->d_name);
         if (unlink(full) < 0) {
-            empty(full);
+            image_clear(full);
             rmdir(full);
         }
     }
@@ -422,7 +422,7 @@ void image_write_state(const struct image *im, struct image_cut cut, const char 
 {
     struct image_names names = cut_names(im, &cut);
     struct buf content = {0};
-    empty(dir);
+    image_clear(dir);
     for (int directories = 1; directories >= 0; directories--) {
         for (size_t i = 0; i < names.count; i++) {
             const struct image_name *name = &names.all[i];

@@ -79,6 +79,9 @@ struct image_cut {
 /* Makes `dir` be such a state. `dir` exists and was empty, or a state before. */
 void image_write_state(const struct image *im, struct image_cut cut, const char *dir);
 
+/* Removes what is in it. */
+void image_clear(const char *dir);
+
 /* Is `dir` what the program sees at this place? Mapped files aside. Says on stderr what is not. */
 bool image_matches(const struct image *im, const char *dir);
 

@@ -3,72 +3,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Even keys are devices, odd ones modules of the device before; handle 0's first is the hub's. */
-static bool is_module(uint32_t key)
+#include "base/hash.h"
+
+static char names[MODEL_HANDLES][MODEL_DEVICES][16];
+
+/* Device ids that fall into a handle's partitions. */
+void model_begin(void)
 {
-    return key % 2;
+    for (uint32_t handle = 0; handle < MODEL_HANDLES; handle++) {
+        for (uint32_t i = 0; i < MODEL_DEVICES; i++) {
+            char *name = names[handle][i];
+            for (uint32_t n = 0;; n++) {
+                snprintf(name, sizeof(names[0][0]), "d%u-%u", i, n);
+                if (hash_partition(span_text(name), MODEL_PARTITIONS) % MODEL_HANDLES == handle)
+                    break;
+            }
+        }
+    }
 }
 
 struct store_key model_key(uint32_t handle, uint32_t key)
 {
-    static _Thread_local char device[16], module[16];
-    uint32_t partition = key / 2 % 2 * 2 + handle;
-    if (handle == 0 && key == 0)
-        return (struct store_key){0, SPAN(""), SPAN("policy")};
-    snprintf(device, sizeof(device), "d%u", key / 2);
-    snprintf(module, sizeof(module), "m%u", key);
-    return (struct store_key){partition, span_text(device),
-                              is_module(key) ? span_text(module) : SPAN("")};
+    if (key == MODEL_OWN)
+        return (struct store_key){0, SPAN(""), SPAN("own")};
+    struct span device = span_text(names[handle][key / 2]);
+    return (struct store_key){hash_partition(device, MODEL_PARTITIONS), device,
+                              key % 2 ? SPAN("m") : SPAN("")};
 }
 
-static void pattern(uint8_t *out, size_t len, uint64_t seed)
+uint32_t model_key_of(uint32_t handle, const struct store_key *key)
 {
-    for (size_t i = 0; i < len; i += 8) {
-        uint64_t word = image_random(&seed);
-        memcpy(out + i, &word, len - i < 8 ? len - i : 8);
+    for (uint32_t k = 0; k < MODEL_KEYS; k++) {
+        struct store_key at = model_key(handle, k);
+        if (span_eq(at.device, key->device) && span_eq(at.module, key->module))
+            return k;
     }
+    CHECK(false); /* the writer changes no other */
+    return 0;
 }
 
-/* Mostly as twins are; one in sixteen is larger than a page. Secrets change now and then. */
-struct record *model_record(uint32_t handle, uint32_t key, uint64_t seq)
+uint64_t model_hash(const struct record *record)
 {
-    uint64_t seed = (uint64_t)handle << 32 | key, one = seed ^ seq << 8;
-    uint64_t secret_seed = seed ^ (seq / 8) << 40, size = image_random(&one);
-    size_t body_len = size % 16 ? 16 + (size >> 8) % 900 : 3000 + (size >> 8) % 9000;
-    size_t secret_len = (size_t)(key % 3) * 44;
-    struct record *r = record_create(body_len, secret_len);
-    store_u64le(r->bytes, seq);
-    pattern(r->bytes + 8, body_len - 8, one);
-    pattern(r->bytes + body_len, secret_len, secret_seed);
-    return r;
-}
-
-uint64_t model_seq_of(uint32_t handle, uint32_t key, const struct record *record)
-{
-    if (record->body_len < 8)
+    if (!record)
         return 0;
-    uint64_t seq = load_u64le(record->bytes);
-    struct record *want = model_record(handle, key, seq);
-    bool same = span_eq(record_body(record), record_body(want)) &&
-                span_eq(record_secret(record), record_secret(want));
-    record_unref(want);
-    return same ? seq : 0;
+    struct hash_key key = {record->body_len, record->secret_len};
+    struct span all = span_of(record->bytes, record->body_len + record->secret_len);
+    return hash_keyed(key, all) | 1;
 }
 
 void model_apply(struct model_state *state, const struct model_change *change)
 {
-    uint32_t partition = model_key(change->handle, change->key).partition;
-    struct store_partition *part = &state->parts[partition];
-    state->seq[change->key] = change->deleted ? 0 : change->seq;
-    *part = (struct store_partition){.seq = change->seq};
-    for (uint32_t k = 0; k < MODEL_KEYS; k++) {
-        struct store_key key = model_key(change->handle, k);
-        if (!state->seq[k] || key.partition != partition || key.device.len == 0)
-            continue;
-        part->devices += !is_module(k);
-        part->modules += is_module(k);
-        part->disabled += !is_module(k) && state->seq[k] % 2;
-    }
+    state->hash[change->key] = change->hash;
+    state->parts[change->partition] = change->part;
 }
 
 void model_fini(struct model *m)
@@ -110,6 +96,7 @@ static void take_mark(struct model *m, uint32_t kind, struct span data)
     memcpy(&change, data.data, sizeof(change));
     CHECK(change.handle < MODEL_HANDLES);
     CHECK(change.key < MODEL_KEYS);
+    CHECK(change.partition < MODEL_PARTITIONS);
     struct model_handle *h = &m->handles[change.handle];
     if (kind == MARK_CHANGE) {
         add_change(m, &change);

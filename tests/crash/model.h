@@ -1,12 +1,12 @@
 /* model.h — what the writer does, and what must be there after a cut.
  *
- * Two handles change their own keys. Each change is marked before it is committed and each batch
- * when it is acknowledged, so that at any place of the log it is known what each handle may show:
- * the state after some whole batch, not before the newest acknowledged one, not after the newest
- * committed one. A record's content follows from its key and its seq.
+ * Two handles change the twins of their own devices. Each change is marked before it is committed
+ * and each batch when it is acknowledged, so that at any place of the log it is known what each
+ * handle may show: the state after some whole batch, not before the newest acknowledged one, not
+ * after the newest committed one.
  *
  * Memory   the caller's structs; model_fini frees what they hold
- * Threads  one
+ * Threads  any, after model_begin
  */
 #ifndef CRASH_MODEL_H
 #define CRASH_MODEL_H
@@ -16,27 +16,36 @@
 #include "image.h"
 #include "store/store.h"
 
-enum { MODEL_HANDLES = 2, MODEL_PARTITIONS = 4, MODEL_KEYS = 32 /* of each handle */ };
+enum {
+    MODEL_HANDLES = 2,
+    MODEL_PARTITIONS = 4,
+    MODEL_DEVICES = 12,                 /* of each handle, each with a module */
+    MODEL_OWN = 2 * MODEL_DEVICES,      /* of handle 0: a record of the hub itself */
+    MODEL_KEYS = 2 * MODEL_DEVICES + 1, /* of each handle */
+};
 
 enum model_mark { MARK_OPENED = 1 /* data: hub id */, MARK_CHANGE, MARK_COMMIT, MARK_ACK };
 
 struct model_change {
-    uint32_t handle, key, deleted, unused;
-    uint64_t batch, seq;
+    uint32_t handle, key, partition, unused;
+    uint64_t batch, hash; /* of the record after; 0: deleted */
+    struct store_partition part;
 };
 
 /* What a handle's keys and partitions show. */
 struct model_state {
-    uint64_t seq[MODEL_KEYS]; /* of the record; 0: none */
+    uint64_t hash[MODEL_KEYS]; /* 0: there is no record */
     struct store_partition parts[MODEL_PARTITIONS];
 };
 
-/* The key's name; its spans are good until the next call. */
+/* Once, before all else. */
+void model_begin(void);
+/* Of the device's and its module's records, and of the hub's own; good for ever. */
 struct store_key model_key(uint32_t handle, uint32_t key);
-/* The record this change makes; the caller has its one count. */
-struct record *model_record(uint32_t handle, uint32_t key, uint64_t seq);
-/* Its seq, or 0 if `record` is not what model_record makes for this key. */
-uint64_t model_seq_of(uint32_t handle, uint32_t key, const struct record *record);
+/* Which one it is. */
+uint32_t model_key_of(uint32_t handle, const struct store_key *key);
+/* Of all that a record holds; never 0 but for NULL. */
+uint64_t model_hash(const struct record *record);
 void model_apply(struct model_state *state, const struct model_change *change);
 
 struct model {

@@ -6,7 +6,6 @@
 
 #include "image.h"
 #include "store/embedded_dir.h"
-#include "store/replay_fixture.h"
 
 static inline void model_fill(void *ctx, void *out, size_t len)
 {
@@ -29,7 +28,7 @@ static inline struct embedded_options model_keeper(uint64_t *seed)
     return (struct embedded_options){
         .random = {model_fill, seed},
         .clock = model_clock,
-        .replay = &fixture_replay,
+        .replay = &hub_replay,
         .tail_max = 64 << 10,
         .segment_min = 32 << 10,
         .segment_max = 64 << 10,

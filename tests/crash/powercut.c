@@ -1,9 +1,9 @@
 /* The power-cut trial (trials F02). Runs the writer under the recorder, then opens, with the real
  * keeper, many directories as a power cut could have left them, and holds each against the model.
- * Some of those directories are given to the writer again, under the recorder, and cut once more
- * while it opens them or goes on.
+ * Some of those directories are given to the writer again, under the recorder, and cut once more:
+ * half of the times while it opens them.
  *
- *   powercut STATES RECORDER WRITER [must-fail]
+ *   powercut STATES RECORDER WRITER [SEED|must-fail]
  *
  * With must-fail the writer is known to promise too early, and the trial passes if it finds a lost
  * promise. Exit 0: passed.
@@ -16,15 +16,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "model_hub.h"
 #include "model_keeper.h"
 
 enum {
     WORKERS = 2,
+    RUN_STATES = 8000,  /* of one run of the writer, then the next */
     BATCHES = 250,      /* of each shard, in the first run … */
     BATCHES_AGAIN = 6,  /* … and after a cut */
     SECOND_EVERY = 100, /* states to one that is cut again, … */
-    SECOND_STATES = 10, /* … in so many places */
+    SECOND_STATES = 24, /* … in so many places */
     SHOWN = 5           /* failures told in full */
 };
 
@@ -35,6 +36,8 @@ static bool must_fail;
 /* Shared by the workers. */
 static struct tally {
     _Atomic unsigned states, second, opening, failed, lost; /* states, of them: …; lost promises */
+    _Atomic unsigned recovering; /* cut while the first cut's state was opened */
+    _Atomic unsigned entries;
     _Atomic unsigned shown;
 } * tally;
 
@@ -77,9 +80,7 @@ static void on_load(void *owner, enum status st, struct record *record)
 {
     struct seen *seen = owner;
     if (st == OK) {
-        uint64_t seq = model_seq_of(seen->handle, seen->key, record);
-        seen->handles[seen->handle].seq[seen->key] = seq;
-        seen->damaged |= seq == 0;
+        seen->handles[seen->handle].hash[seen->key] = model_hash(record);
     } else {
         seen->damaged |= st != NOT_FOUND;
     }
@@ -103,9 +104,11 @@ static void look(struct store *s, struct seen *seen)
     unsigned present = 0;
     for (seen->handle = 0; seen->handle < MODEL_HANDLES; seen->handle++) {
         for (seen->key = 0; seen->key < MODEL_KEYS; seen->key++) {
+            if (seen->key == MODEL_OWN && seen->handle)
+                continue;
             struct store_key key = model_key(seen->handle, seen->key);
             store_load(s, &key, on_load, seen);
-            present += seen->handles[seen->handle].seq[seen->key] && key.device.len;
+            present += seen->handles[seen->handle].hash[seen->key] && key.device.len;
         }
         for (uint32_t p = seen->handle; p < MODEL_PARTITIONS; p += MODEL_HANDLES)
             seen->handles[seen->handle].parts[p] = s->parts[p];
@@ -122,20 +125,14 @@ static void on_failed(void *owner, enum status st)
 }
 
 /* That it can be written shows that what LMDB keeps of free pages is sound as well. */
-static void write_some(struct store *s)
+static void write_some(struct store *s, uint64_t seed)
 {
-    struct buf effect = {0};
-    for (uint32_t k = 0; k < MODEL_KEYS; k += 3) {
-        struct store_key key = model_key(0, k);
-        struct store_partition part = s->parts[key.partition];
-        struct record *record = model_record(0, k, ++part.seq);
-        struct store_change change = {.key = key, .seq = part.seq, .record = record, .part = part};
-        fixture_effect(&change, &effect);
-        store_append(s, &change);
-        record_unref(record);
-    }
-    buf_fini(&effect);
-    store_commit(s, 1);
+    static struct model_hub hub;
+    model_hub_init(&hub, s, 0, seed);
+    for (int i = 0; i < 12; i++)
+        model_hub_change(&hub);
+    model_hub_commit(&hub);
+    model_hub_fini(&hub);
 }
 
 /* What the directory shows when it is opened; false: it does not open. */
@@ -148,6 +145,7 @@ static bool open_state(const char *data, bool also_write, struct seen *seen, str
         .map_bytes = 64 << 20,
         .keeper = model_keeper(&seed),
     };
+    options.keeper.stepped = true; /* no threads: the states are many */
     struct embedded_dir *dir;
     memset(seen, 0, sizeof(*seen));
     if (embedded_dir_open(&options, &dir, why) != OK)
@@ -158,7 +156,7 @@ static bool open_state(const char *data, bool also_write, struct seen *seen, str
     s->failed = on_failed;
     look(s, seen);
     if (also_write)
-        write_some(s);
+        write_some(s, seed);
     store_close(s);
     embedded_dir_close(dir, 1000);
     return true;
@@ -171,6 +169,7 @@ struct place {
     struct model model;
     const char *root; /* where states are made */
     unsigned depth;   /* cuts before */
+    size_t opened;    /* the entry after which the directory was open */
 };
 
 static struct image_cut random_cut(uint64_t *seed)
@@ -202,6 +201,7 @@ static bool try_state(const struct place *p, struct image_cut cut, struct seen *
     tally->states++;
     tally->second += p->depth;
     tally->opening += !p->model.opened;
+    tally->recovering += p->depth && p->image->at <= p->opened;
     bool good = open_state(data, cut.random % 4 == 0, seen, &why);
     if (!good)
         tell(p, cut, (buf_byte(&why, 0), (const char *)why.data));
@@ -241,15 +241,21 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Places in order. One in `early` is before the directory was opened. */
-static size_t *random_places(const struct image *im, unsigned count, unsigned early, uint64_t *seed)
+static size_t opened_at(const struct image *im)
 {
-    size_t opened = 0, *places = calloc(count, sizeof(*places));
+    size_t at = 0;
+    while (at < im->count && im->entries[at].head.type != REC_MARK)
+        at++;
+    return at;
+}
+
+/* Places in order. One in `early` is before the directory was opened. */
+static size_t *random_places(const struct place *p, unsigned count, unsigned early, uint64_t *seed)
+{
+    size_t *places = calloc(count, sizeof(*places));
     CHECK(places);
-    while (opened < im->count && !(im->entries[opened].head.type == REC_MARK))
-        opened++;
     for (unsigned i = 0; i < count; i++) {
-        size_t range = i % early == 0 ? opened : im->count;
+        size_t range = i % early == 0 ? p->opened : p->image->count;
         places[i] = image_random(seed) % (range + 1);
     }
     qsort(places, count, sizeof(*places), by_value);
@@ -271,13 +277,14 @@ static void try_again(const struct place *first, struct image_cut cut, const str
 
     struct place second = {
         .image = image_load(log, start), .root = first->root, .depth = first->depth + 1};
+    second.opened = opened_at(second.image);
     if (first->model.opened) { /* what it has promised holds through the second cut */
         second.model.opened = true;
         memcpy(second.model.hub_id, seen->hub_id, sizeof(seen->hub_id));
     }
     for (uint32_t h = 0; h < MODEL_HANDLES; h++)
         second.model.handles[h].acked = seen->handles[h];
-    size_t *places = random_places(second.image, SECOND_STATES, 2, seed);
+    size_t *places = random_places(&second, SECOND_STATES, 2, seed);
     for (unsigned i = 0; i < SECOND_STATES; i++) {
         struct seen found;
         advance(&second, places[i]);
@@ -293,41 +300,73 @@ static void try_again(const struct place *first, struct image_cut cut, const str
 
 /* -- workers -- */
 
-static void work(int worker, unsigned states, const char *log)
+/* One run of the writer, cut at `states` places, some of them twice. */
+static void cut_run(const char *root, unsigned states, uint64_t *seed)
 {
-    char root[96], other[128], empty[96];
-    uint64_t seed = 1000 + (uint64_t)worker;
-    snprintf(root, sizeof(root), "%s/state%d", top, worker);
+    char run[128], log[128], empty[96];
+    snprintf(run, sizeof(run), "%s-run", root);
+    snprintf(log, sizeof(log), "%s-first", root);
     snprintf(empty, sizeof(empty), "%s/empty", top);
-    mkdir(root, 0700);
-    snprintf(other, sizeof(other), "%s-start", root);
-    mkdir(other, 0700);
-    snprintf(other, sizeof(other), "%s-run", root);
-    mkdir(other, 0700);
+    image_clear(run);
+    run_writer(run, log, image_random(seed), BATCHES);
     struct place p = {.image = image_load(log, empty), .root = root};
+    p.opened = opened_at(p.image);
+    tally->entries += (unsigned)p.image->count;
     unsigned again = states / SECOND_EVERY, simple = states - again * SECOND_STATES;
-    size_t *places = random_places(p.image, simple, 8, &seed);
+    size_t *places = random_places(&p, simple, 8, seed);
     for (unsigned i = 0; i < simple; i++) {
         struct seen seen;
-        struct image_cut cut = random_cut(&seed);
+        struct image_cut cut = random_cut(seed);
         advance(&p, places[i]);
         bool good = try_state(&p, cut, &seen);
         if (good && !must_fail && again && i % (simple / again) == 0)
-            try_again(&p, cut, &seen, &seed);
+            try_again(&p, cut, &seen, seed);
     }
     free(places);
     model_fini(&p.model);
     image_free(p.image);
 }
 
+static void work(int worker, unsigned states, uint64_t seed)
+{
+    char root[96], other[128];
+    seed = seed * WORKERS + (uint64_t)worker;
+    snprintf(root, sizeof(root), "%s/state%d", top, worker);
+    mkdir(root, 0700);
+    snprintf(other, sizeof(other), "%s-start", root);
+    mkdir(other, 0700);
+    snprintf(other, sizeof(other), "%s-run", root);
+    mkdir(other, 0700);
+    for (unsigned done = 0; done < states; done += RUN_STATES)
+        cut_run(root, states - done < RUN_STATES ? states - done : RUN_STATES, &seed);
+}
+
 static int report(void)
 {
-    printf("%u states opened: %u cut twice, %u before the directory was whole; %u failed, %u of "
-           "them lost a promise\n",
-           tally->states, tally->second, tally->opening, tally->failed, tally->lost);
+    printf(
+        "%u states opened: %u cut twice, %u of these while they were opened again; %u before the "
+        "directory was whole; %u entries recorded; %u failed, %u of them lost a promise\n",
+        tally->states, tally->second, tally->recovering, tally->opening, tally->entries,
+        tally->failed, tally->lost);
     if (must_fail && !tally->lost)
         printf("a promise made too early was not found\n");
     return must_fail ? !tally->lost : tally->failed > 0;
+}
+
+/* Does the recorder see all that the writer does? */
+static bool is_recorded(const char *empty)
+{
+    char root[96], log[96];
+    snprintf(root, sizeof(root), "%s/run", top);
+    snprintf(log, sizeof(log), "%s/log", top);
+    mkdir(root, 0700);
+    run_writer(root, log, 7, BATCHES);
+    struct image *whole = image_load(log, empty);
+    image_advance(whole, whole->count);
+    bool complete = image_matches(whole, root);
+    printf("%zu entries in one run%s\n", whole->count, complete ? "" : ", but not all");
+    image_free(whole);
+    return complete;
 }
 
 static void remove_top(void)
@@ -341,13 +380,14 @@ static void remove_top(void)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: powercut STATES RECORDER WRITER [must-fail]\n");
+        fprintf(stderr, "usage: powercut STATES RECORDER WRITER [SEED|must-fail]\n");
         return 64;
     }
     unsigned states = (unsigned)strtoul(argv[1], NULL, 10);
     recorder = realpath(argv[2], NULL);
     writer = realpath(argv[3], NULL);
-    must_fail = argc > 4;
+    must_fail = argc > 4 && strcmp(argv[4], "must-fail") == 0;
+    uint64_t seed = argc > 4 && !must_fail ? strtoull(argv[4], NULL, 10) : 1000;
     strcpy(top,
            access("/dev/shm", W_OK) == 0 ? "/dev/shm/powercut-XXXXXX" : "/tmp/powercut-XXXXXX");
     tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -355,25 +395,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "powercut: %s\n", strerror(errno));
         return 2;
     }
-    char root[96], log[96], empty[96];
-    snprintf(root, sizeof(root), "%s/run", top);
-    snprintf(log, sizeof(log), "%s/log", top);
+    char empty[96];
     snprintf(empty, sizeof(empty), "%s/empty", top);
-    mkdir(root, 0700);
     mkdir(empty, 0700);
-    run_writer(root, log, 7, BATCHES);
-
-    struct image *whole = image_load(log, empty);
-    image_advance(whole, whole->count);
-    bool complete = image_matches(whole, root);
-    printf("%zu entries recorded%s\n", whole->count, complete ? "" : ", but not all");
-    image_free(whole);
+    model_begin();
+    bool complete = is_recorded(empty);
     fflush(stdout);
     pid_t pids[WORKERS];
     for (int i = 0; i < WORKERS; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
-            work(i, states / WORKERS, log);
+            work(i, states / WORKERS, seed);
             exit(0);
         }
     }

@@ -8,16 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model.h"
+#include "model_hub.h"
 #include "model_keeper.h"
 #include "recorder.h"
 #include "store/fault.h"
 
 struct shard {
     struct store *store;
+    struct model_hub hub;
     uint32_t handle;
     uint64_t seed, batches, durable;
-    struct model_state state;
     pthread_t thread;
 };
 
@@ -31,6 +31,7 @@ static void on_durable(void *owner, uint64_t batch)
 {
     struct shard *s = owner;
     s->durable = batch;
+    hub_durable(&s->hub.hub, batch);
     mark(MARK_ACK, &(struct model_change){.handle = s->handle, .batch = batch});
 }
 
@@ -41,61 +42,25 @@ static void on_failed(void *owner, enum status st)
     exit(70);
 }
 
-static void on_load(void *owner, enum status st, struct record *record)
+static void on_change(void *owner, const struct model_change *change)
 {
-    if (st == OK)
-        *(uint64_t *)owner = load_u64le(record->bytes);
-    else if (st != NOT_FOUND)
-        on_failed(NULL, st);
-}
-
-static void read_state(struct shard *s)
-{
-    for (uint32_t k = 0; k < MODEL_KEYS; k++) {
-        struct store_key key = model_key(s->handle, k);
-        store_load(s->store, &key, on_load, &s->state.seq[k]);
-    }
-    for (uint32_t p = s->handle; p < MODEL_PARTITIONS; p += MODEL_HANDLES)
-        s->state.parts[p] = s->store->parts[p];
-}
-
-static void change_one(struct shard *s, uint64_t batch)
-{
-    uint32_t k = (uint32_t)(image_random(&s->seed) % MODEL_KEYS);
-    uint32_t partition = model_key(s->handle, k).partition;
-    struct model_change change = {
-        .handle = s->handle,
-        .key = k,
-        .deleted = s->state.seq[k] && image_random(&s->seed) % 5 == 0,
-        .batch = batch,
-        .seq = s->state.parts[partition].seq + 1,
-    };
-    mark(MARK_CHANGE, &change);
-    model_apply(&s->state, &change);
-    struct record *record = change.deleted ? NULL : model_record(s->handle, k, change.seq);
-    struct store_change stored = {
-        .key = model_key(s->handle, k),
-        .seq = change.seq,
-        .record = record,
-        .part = s->state.parts[partition],
-    };
-    struct buf effect = {0};
-    fixture_effect(&stored, &effect);
-    store_append(s->store, &stored);
-    buf_fini(&effect);
-    record_unref(record);
+    (void)owner;
+    mark(MARK_CHANGE, change);
 }
 
 static void *run(void *arg)
 {
     struct shard *s = arg;
+    model_hub_init(&s->hub, s->store, s->handle, s->seed * 31);
+    s->hub.on_change = on_change;
     for (uint64_t batch = 1; batch <= s->batches; batch++) {
         uint64_t how = image_random(&s->seed);
         uint64_t changes = how % 16 == 0 ? 40 : how % 7; /* some batches are empty, some large */
         for (uint64_t i = 0; i < changes; i++)
-            change_one(s, batch);
+            model_hub_change(&s->hub);
         mark(MARK_COMMIT, &(struct model_change){.handle = s->handle, .batch = batch});
-        store_commit(s->store, batch);
+        CHECK(model_hub_commit(&s->hub) == batch);
+        hub_trim(&s->hub.hub);
         bool wait = (how >> 8) % 4 != 0; /* else the keeper gathers */
         do {
             store_poll(s->store);
@@ -103,6 +68,7 @@ static void *run(void *arg)
         } while (wait && s->durable < batch);
     }
     store_close(s->store);
+    model_hub_fini(&s->hub);
     return NULL;
 }
 
@@ -110,6 +76,7 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         return 64;
+    model_begin();
     uint64_t seed = strtoull(argv[2], NULL, 10), keeper_seed = seed ^ 0x5eed;
     struct embedded_dir_options options = {
         .path = argv[1],
@@ -138,7 +105,6 @@ int main(int argc, char **argv)
         s->store->owner = s;
         s->store->durable = on_durable;
         s->store->failed = on_failed;
-        read_state(s);
     }
     for (uint32_t i = 0; i < MODEL_HANDLES; i++)
         if (pthread_create(&shards[i].thread, NULL, run, &shards[i]) != 0)
