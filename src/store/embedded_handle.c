@@ -317,16 +317,24 @@ static void embedded_poll(struct store *s)
     }
 }
 
+/* Is a bound passed? Without space, deletions and sessions may go a quarter beyond. */
+static bool is_beyond(const struct handle *h, bool without_space)
+{
+    const struct embedded *e = h->env;
+    uint64_t tail_max = e->o.tail_max, hot_max = e->o.hot_max;
+    uint64_t more = without_space ? tail_max / 4 : 0, more_hot = without_space ? hot_max / 4 : 0;
+    return atomic_load(&e->tail) >= tail_max + more || atomic_load(&e->hot) >= hot_max + more_hot ||
+           atomic_load(&h->waiting) >= WAITING_MAX;
+}
+
 static enum store_room embedded_room(const struct store *s)
 {
     const struct handle *h = handle_of(s);
     const struct embedded *e = h->env;
-    bool tail_full = atomic_load(&e->tail) >= e->o.tail_max;
-    bool busy = tail_full || atomic_load(&e->hot) >= e->o.hot_max ||
-                atomic_load(&h->waiting) >= WAITING_MAX;
-    if (atomic_load(&e->no_segment) || (tail_full && atomic_load(&e->no_base_space)))
-        return busy ? STORE_FULL : STORE_NO_SPACE;
-    return busy ? STORE_BUSY : STORE_OPEN;
+    if (atomic_load(&e->no_segment) ||
+        (atomic_load(&e->no_base_space) && atomic_load(&e->tail) >= e->o.tail_max))
+        return is_beyond(h, true) ? STORE_FULL : STORE_NO_SPACE;
+    return is_beyond(h, false) ? STORE_BUSY : STORE_OPEN;
 }
 
 /* -- life -- */

@@ -30,7 +30,7 @@ enum {
     GROUP_MAX = 4 << 20,   /* one write and sync, unless one block alone is larger */
     OFFER_MAX = 1000,      /* records in one transaction of the checkpoint */
     ASYNC_SYNC_MS = 100,
-    RETRY_MS = 800 /* without space: so that it goes on within a second */
+    RETRY_MS = 400 /* without space: so that it goes on within a second */
 };
 
 /* -- the checkpoint's talk with a handle -- */
