@@ -13,8 +13,10 @@ void history_init(struct history *h)
 
 void history_fini(struct history *h)
 {
-    for (int s = 0; s < SECTIONS; s++)
+    for (int s = 0; s < SECTIONS; s++) {
         free(h->of[s].units);
+        free(h->of[s].acked_at);
+    }
     history_init(h);
 }
 
@@ -38,7 +40,9 @@ uint32_t history_write(struct history *h, enum section which, uint32_t unit, str
         h->of[which].room = n * 2 + 64;
         h->of[which].units =
             realloc(h->of[which].units, h->of[which].room * sizeof(*h->of[which].units));
-        if (!h->of[which].units)
+        h->of[which].acked_at =
+            realloc(h->of[which].acked_at, h->of[which].room * sizeof(*h->of[which].acked_at));
+        if (!h->of[which].units || !h->of[which].acked_at)
             check_no_memory();
     }
     h->of[which].units[n] = unit;
@@ -176,20 +180,26 @@ static bool section_fits(const uint32_t *units, uint32_t n, struct span section,
     return false;
 }
 
+/* Write n is acknowledged, and so are those before. */
+static void acked(struct history *h, enum section which, uint32_t n)
+{
+    while (h->of[which].acked < n)
+        h->of[which].acked_at[++h->of[which].acked] = h->clock ? *h->clock : 0;
+}
+
 /* *n is the number of writes that are shown. */
 static bool see_section(struct history *h, enum section which, uint32_t since, struct span section,
                         uint32_t *n, struct buf *why)
 {
     static const char *const names[] = {"desired", "reported"};
-    int64_t version = get_number(section, "$version");
+    int64_t version = get_number(section, "$version") - h->raised;
     if (version - 1 < since || version - 1 > h->of[which].sent) {
         buf_printf(why, "%s is at version %lld, but %u writes were acknowledged and %u sent",
                    names[which], (long long)version, since, h->of[which].sent);
         return false;
     }
     *n = (uint32_t)(version - 1);
-    if (*n > h->of[which].acked)
-        h->of[which].acked = *n;
+    acked(h, which, *n);
     if (section_fits(h->of[which].units, *n, section, why))
         return true;
     buf_printf(why, " in %s after write %u", names[which], *n);
@@ -208,7 +218,8 @@ static bool tags_fit(const struct history *h, uint32_t n, struct span tags, stru
     return same || says(why, "tags", tags, n ? h->of[DESIRED].units[n] : 0);
 }
 
-static bool counters_fit(struct span twin, const uint32_t shown[SECTIONS], struct buf *why)
+static bool counters_fit(const struct history *h, struct span twin, const uint32_t shown[SECTIONS],
+                         struct buf *why)
 {
     struct span etag = get(twin, "etag");
     uint8_t bytes[8] = {0};
@@ -218,10 +229,10 @@ static bool counters_fit(struct span twin, const uint32_t shown[SECTIONS], struc
         memcpy(&counter, bytes, sizeof(counter));
         counter = be64toh(counter);
     }
-    if (counter != shown[DESIRED] + 1)
-        return says(why, "the etag", etag, shown[DESIRED] + 1);
-    int64_t version = get_number(twin, "version");
-    int64_t want = (int64_t)counter + shown[REPORTED] + 1;
+    int64_t version = get_number(twin, "version"), want = shown[DESIRED] + 1 + h->raised;
+    if ((int64_t)counter != want)
+        return says(why, "the etag", etag, want);
+    want += shown[REPORTED] + 1 + h->raised;
     return version == want || says(why, "version, C + Rv,", get(twin, "version"), want);
 }
 
@@ -242,8 +253,38 @@ bool history_see(struct history *h, struct history_mark since, struct span twin,
         !see_section(h, REPORTED, since.acked[REPORTED], get(sections, "reported"),
                      &shown[REPORTED], why))
         return false;
-    return !to_service ||
-           (tags_fit(h, shown[DESIRED], get(twin, "tags"), why) && counters_fit(twin, shown, why));
+    return !to_service || (tags_fit(h, shown[DESIRED], get(twin, "tags"), why) &&
+                           counters_fit(h, twin, shown, why));
+}
+
+struct history_mark history_sent(const struct history *h)
+{
+    return (struct history_mark){
+        {h->of[DESIRED].sent, h->of[REPORTED].sent}
+    };
+}
+
+bool history_restore(struct history *h, struct history_mark begin, struct history_mark sent,
+                     int64_t raised, struct span twin, struct history_cut *cut, struct buf *why)
+{
+    struct history_mark was = history_mark(h);
+    *cut = (struct history_cut){.missing = UINT32_MAX};
+    h->raised = raised;
+    for (int s = 0; s < SECTIONS; s++) {
+        h->of[s].sent = sent.acked[s];
+        h->of[s].acked = begin.acked[s];
+    }
+    if (!history_see(h, begin, twin, true, why))
+        return false;
+    for (int s = 0; s < SECTIONS; s++) {
+        uint32_t n = h->of[s].acked;
+        if (n && h->of[s].units[n] > cut->newest)
+            cut->newest = h->of[s].units[n];
+        if (n < was.acked[s] && h->of[s].acked_at[n + 1] < cut->missing)
+            cut->missing = h->of[s].acked_at[n + 1];
+        h->of[s].sent = n;
+    }
+    return true;
 }
 
 bool history_recover(struct history *h, struct span twin, struct buf *why)
@@ -258,13 +299,12 @@ bool history_recover(struct history *h, struct span twin, struct buf *why)
 bool history_ack(struct history *h, enum section which, uint32_t n, int64_t version,
                  struct buf *why)
 {
-    if (n > h->of[which].sent || (version && version != (int64_t)n + 1)) {
+    if (n > h->of[which].sent || (version && version != (int64_t)n + 1 + h->raised)) {
         buf_printf(why, "write %u of %u was answered with version %lld", n, h->of[which].sent,
                    (long long)version);
         return false;
     }
-    if (n > h->of[which].acked)
-        h->of[which].acked = n;
+    acked(h, which, n);
     return true;
 }
 
@@ -277,12 +317,14 @@ void history_refuse(struct history *h, enum section which, uint32_t n)
 
 bool history_push(struct history *h, int64_t version, struct span payload, struct buf *why)
 {
+    int64_t told = version;
+    version -= h->raised;
     if (version < 2 || version - 1 > h->of[DESIRED].sent ||
         get_number(payload, "u") != h->of[DESIRED].units[version - 1] ||
-        get_number(payload, "$version") != version) {
-        buf_printf(why, "pushed version %lld: %.*s", (long long)version,
+        get_number(payload, "$version") != told) {
+        buf_printf(why, "pushed version %lld: %.*s", (long long)told,
                    SPAN_ARG(span_first(payload, 200)));
         return false;
     }
-    return history_ack(h, DESIRED, (uint32_t)version - 1, version, why);
+    return history_ack(h, DESIRED, (uint32_t)version - 1, told, why);
 }

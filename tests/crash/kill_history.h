@@ -23,9 +23,12 @@ enum section { DESIRED, REPORTED, SECTIONS };
 
 struct history {
     struct {
-        uint32_t *units; /* of write n, at n; 0 is unused */
+        uint32_t *units;    /* of write n, at n; 0 is unused */
+        uint32_t *acked_at; /* the next unit of all when it was acknowledged */
         uint32_t sent, acked, room;
     } of[SECTIONS];
+    int64_t raised;        /* by restores: every version and the etag are higher by so much */
+    const uint32_t *clock; /* borrowed: the next unit of all; NULL: nobody asks in which order */
 };
 
 void history_init(struct history *h);
@@ -50,10 +53,23 @@ struct history_mark {
     uint32_t acked[SECTIONS];
 };
 struct history_mark history_mark(const struct history *h);
+struct history_mark history_sent(const struct history *h);
 /* The twin was shown: to the service (with tags, etag and version) or to the device. `since` is
  * from when it was asked for. */
 MUST_USE bool history_see(struct history *h, struct history_mark since, struct span twin,
                           bool to_service, struct buf *why);
+/* What a restored twin says of the moment of its backup. */
+struct history_cut {
+    uint32_t newest;  /* the unit of its newest write; 0: it has none */
+    uint32_t missing; /* the clock when the first write it lacks was acknowledged; UINT32_MAX: none
+                         that it lacks was */
+};
+/* The hub was restored from a backup and shows this: a state between what was acknowledged when the
+ * backup began and what was sent when it ended, with versions raised by `raised` in all. Later
+ * writes are forgotten. */
+MUST_USE bool history_restore(struct history *h, struct history_mark begin,
+                              struct history_mark sent, int64_t raised, struct span twin,
+                              struct history_cut *cut, struct buf *why);
 /* The hub was started anew and shows this. Writes that did not make it are forgotten, and their
  * versions will be made by others. */
 MUST_USE bool history_recover(struct history *h, struct span twin, struct buf *why);

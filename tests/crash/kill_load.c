@@ -45,7 +45,7 @@ struct peer {
     uint16_t packet_id;
 };
 
-static void wrong(struct load *l, const struct load_twin *t, const struct buf *why)
+void load_wrong(struct load *l, const struct load_twin *t, const struct buf *why)
 {
     if (l->wrong++ >= SHOWN)
         return;
@@ -56,7 +56,7 @@ static void wrong_text(struct peer *p, const char *what, struct span detail)
 {
     struct buf why = {0};
     buf_printf(&why, "%s: %.*s", what, SPAN_ARG(span_first(detail, 300)));
-    wrong(p->load, p->twin, &why);
+    load_wrong(p->load, p->twin, &why);
     buf_fini(&why);
 }
 
@@ -71,6 +71,7 @@ void load_init(struct load *l, struct hub *hub, uint64_t seed)
     for (unsigned i = 0; i < LOAD_TWINS; i++) {
         struct load_twin *t = &l->twins[i];
         history_init(&t->history);
+        t->history.clock = &l->next_unit;
         device_id("kill", i < LOAD_DEVICES ? i : i - LOAD_DEVICES, t->device);
         if (i >= LOAD_DEVICES)
             device_id("part", i - LOAD_DEVICES, t->module);
@@ -266,12 +267,12 @@ static void on_response(struct peer *p, const struct mqtt_publish *m)
     if (r->n == 0 && status == 200) {
         l->reads++;
         if (!history_see(h, r->since, m->payload, false, &why))
-            wrong(l, p->twin, &why);
+            load_wrong(l, p->twin, &why);
     } else if (r->n && status == 204) {
         l->acked[REPORTED]++;
         l->last_ack_ns = now_ns();
         if (!history_ack(h, REPORTED, r->n, number_after(m->topic, "$version="), &why))
-            wrong(l, p->twin, &why);
+            load_wrong(l, p->twin, &why);
     } else if (r->n && status == 500 && l->no_space) {
         l->refused++;
         history_refuse(h, REPORTED, r->n);
@@ -296,7 +297,7 @@ static void on_publish(struct peer *p, const struct mqtt_packet *packet)
     } else if (span_starts(m.topic, desired)) {
         l->pushes++;
         if (!history_push(&p->twin->history, number_after(m.topic, "$version="), m.payload, &why))
-            wrong(l, p->twin, &why);
+            load_wrong(l, p->twin, &why);
     } else {
         on_response(p, &m);
     }
@@ -317,7 +318,7 @@ static void on_puback(struct peer *p, const struct mqtt_packet *packet)
         if (p->load->no_space)
             return; /* it may yet be refused */
         if (!history_ack(&p->twin->history, REPORTED, p->requests[i].n, 0, &why))
-            wrong(p->load, p->twin, &why);
+            load_wrong(p->load, p->twin, &why);
         buf_fini(&why);
         p->load->last_ack_ns = now_ns();
         return;
@@ -367,7 +368,7 @@ static void on_http(struct peer *p, int status, struct span body)
         r.since.acked[DESIRED] = r.n; /* it shows its own effect */
         if (!history_ack(&t->history, DESIRED, r.n, 0, &why) ||
             !history_see(&t->history, r.since, body, true, &why))
-            wrong(l, t, &why);
+            load_wrong(l, t, &why);
         t->patched = false;
     } else if (status == 507 && l->no_space) {
         l->refused++;
@@ -494,20 +495,25 @@ void load_run(struct load *l, int64_t ms)
 
 /* ---- afterwards ---- */
 
+int load_get(struct load *l, const struct load_twin *t, struct span *body)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/twins/%s%s%s?api-version=2021-04-12", t->device,
+             t->module[0] ? "/modules/" : "", t->module);
+    return service_call(&l->hub->service, "GET", path, (struct span){0}, body);
+}
+
 void load_verify(struct load *l)
 {
     for (unsigned i = 0; i < LOAD_TWINS; i++) {
         struct load_twin *t = &l->twins[i];
         struct buf why = {0};
         struct span body;
-        char path[128];
-        snprintf(path, sizeof(path), "/twins/%s%s%s?api-version=2021-04-12", t->device,
-                 t->module[0] ? "/modules/" : "", t->module);
-        int http = service_call(&l->hub->service, "GET", path, (struct span){0}, &body);
+        int http = load_get(l, t, &body);
         if (http != 200)
             buf_printf(&why, "GET answers %d: %.*s", http, SPAN_ARG(body));
         if (http != 200 || !history_recover(&t->history, body, &why))
-            wrong(l, t, &why);
+            load_wrong(l, t, &why);
         t->patched = false;
         buf_fini(&why);
     }

@@ -55,5 +55,9 @@ void load_close(struct load *l);
 
 /* The hub was started anew: read every twin, and forget what did not last. */
 void load_verify(struct load *l);
+/* A twin as the service sees it: the HTTP status; *body is good until the next call. */
+int load_get(struct load *l, const struct load_twin *t, struct span *body);
+/* Something should not have been. */
+void load_wrong(struct load *l, const struct load_twin *t, const struct buf *why);
 
 #endif
