@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,26 @@ static int open_dbi(struct lmdb_file *f)
     return mdb_txn_commit(txn);
 }
 
+static int map_pages(struct lmdb_file *f)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int fd, error = mdb_env_info(f->env, &info);
+    if (!error)
+        error = mdb_env_stat(f->env, &stat);
+    if (!error)
+        error = mdb_env_get_fd(f->env, &fd);
+    if (error)
+        return error;
+    void *map = mmap(NULL, info.me_mapsize, PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return errno;
+    f->map = map;
+    f->map_bytes = info.me_mapsize;
+    f->page_size = stat.ms_psize;
+    return 0;
+}
+
 enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d, size_t map_bytes,
                            struct buf *why)
 {
@@ -157,6 +178,8 @@ enum status lmdb_file_open(struct lmdb_file *f, const struct directory *d, size_
     error = open_env(&f->env, d, base_name, map_bytes, MDB_NOMETASYNC);
     if (!error)
         error = open_dbi(f);
+    if (!error)
+        error = map_pages(f);
     enum status st = error ? refuse(d, "open", error, why) : check_fresh(f, d, why);
     if (st != OK)
         lmdb_file_close(f);
@@ -172,6 +195,8 @@ enum status lmdb_file_open_read(struct lmdb_file *f, const struct directory *d, 
     int error = open_env(&f->env, d, base_name, map_bytes, MDB_RDONLY | (shared ? 0 : MDB_NOLOCK));
     if (!error)
         error = open_dbi(f);
+    if (!error)
+        error = map_pages(f);
     if (!error)
         return OK;
     lmdb_file_close(f);
@@ -214,7 +239,13 @@ enum status lmdb_file_settle(struct lmdb_file *f, const struct directory *d, str
 
 void lmdb_file_close(struct lmdb_file *f)
 {
+    union {
+        const uint8_t *from;
+        void *to;
+    } map = {.from = f->map};
+    if (f->map)
+        munmap(map.to, f->map_bytes);
     if (f->env)
         mdb_env_close(f->env);
-    f->env = NULL;
+    *f = (struct lmdb_file){0};
 }

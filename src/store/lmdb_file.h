@@ -21,6 +21,8 @@
 struct lmdb_file {
     MDB_env *env; /* NULL: not open */
     MDB_dbi dbi;
+    const uint8_t *map; /* of our own, to read pages from (lmdb_tree.h); NULL: of one being made */
+    size_t map_bytes, page_size;
 };
 
 /* Opens the directory's base; makes it when the directory is fresh. A base that is missing or too

@@ -27,13 +27,20 @@ void lmdb_reader_close(struct lmdb_reader *r)
     r->txn = NULL;
 }
 
+/* A root that is overwritten while it is read is one of a transaction that is old by then. */
 enum status lmdb_reader_enter(struct lmdb_reader *r)
 {
-    if (r->depth == 0) {
+    enum status st = r->depth ? OK : NOT_FOUND;
+    while (st == NOT_FOUND) {
         int error = mdb_txn_renew(r->txn);
         if (error)
             return fail(r, error);
+        st = lmdb_tree_open(&r->tree, r->file, r->txn);
+        if (st != OK)
+            mdb_txn_reset(r->txn);
     }
+    if (st != OK)
+        return fail(r, MDB_CORRUPTED);
     r->depth++;
     return OK;
 }
@@ -63,49 +70,40 @@ static enum status to_record(struct seal *seal, struct span key, struct span byt
     return OK;
 }
 
-/* A neighbour where a search ended: sound, and on its side of the key? */
-static bool is_neighbour(int error, const MDB_val *k, const MDB_val *v, struct span key, int side)
+/* A neighbour where a search ended: sound, or the end of the tree? */
+static bool is_neighbour(enum status st, const struct lmdb_place *p)
 {
+    struct span key, bytes;
     struct value value;
-    if (error == MDB_NOTFOUND)
-        return true; /* the end of the file */
-    return !error && span_compare(lmdb_span(k), key) * side > 0 &&
-           value_decode(lmdb_span(k), lmdb_span(v), &value) == OK;
+    if (st == NOT_FOUND)
+        return true;
+    return st == OK && lmdb_place_get(p, &key, &bytes) == OK &&
+           value_decode(key, bytes, &value) == OK;
 }
 
-/* The key was not found. NOT_FOUND if that can be believed. */
-static enum status check_absent(MDB_txn *txn, MDB_dbi dbi, struct span key, int *error)
+static bool is_neighbour_before(const struct lmdb_place *p)
 {
-    MDB_cursor *cursor;
-    *error = mdb_cursor_open(txn, dbi, &cursor);
-    if (*error)
-        return SERVER_ERROR;
-    MDB_val k = lmdb_val(key), v;
-    int after = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-    bool sound = is_neighbour(after, &k, &v, key, 1);
-    int before = mdb_cursor_get(cursor, &k, &v, after == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
-    sound = sound && is_neighbour(before, &k, &v, key, -1);
-    mdb_cursor_close(cursor);
-    if (after && after != MDB_NOTFOUND)
-        *error = after;
-    else if (before && before != MDB_NOTFOUND)
-        *error = before;
-    return *error ? SERVER_ERROR : sound ? NOT_FOUND : DAMAGED;
+    struct lmdb_place before = *p;
+    enum status st = lmdb_place_back(&before);
+    return is_neighbour(st, &before);
+}
+
+/* The key is not where it would be. NOT_FOUND if that can be believed. */
+static enum status check_absent(const struct lmdb_place *p)
+{
+    struct lmdb_place after = *p;
+    enum status st = lmdb_place_has(p) ? OK : lmdb_place_step(&after);
+    return is_neighbour(st, &after) && is_neighbour_before(p) ? NOT_FOUND : DAMAGED;
 }
 
 static enum status get_bytes(struct lmdb_reader *r, struct span key, struct span *out)
 {
+    struct lmdb_place place;
+    struct span found;
+    bool exact;
     CHECK(r->depth > 0);
-    MDB_val k = lmdb_val(key), v;
-    int error = mdb_get(r->txn, r->file->dbi, &k, &v);
-    if (error == MDB_NOTFOUND) {
-        enum status st = check_absent(r->txn, r->file->dbi, key, &error);
-        return st == SERVER_ERROR ? fail(r, error) : st;
-    }
-    if (error)
-        return fail(r, error);
-    *out = lmdb_span(&v);
-    return OK;
+    TRY(lmdb_tree_seek(&r->tree, key, &place, &exact));
+    return exact ? lmdb_place_get(&place, &found, out) : check_absent(&place);
 }
 
 enum status lmdb_reader_get(struct lmdb_reader *r, struct span key, struct record **out)
@@ -149,78 +147,45 @@ enum status lmdb_cursor_open(struct lmdb_cursor *c, struct lmdb_reader *r, struc
 {
     CHECK(r->depth > 0);
     CHECK(after.len <= KEY_BYTES);
-    *c = (struct lmdb_cursor){.reader = r, .step = MDB_SET_RANGE};
+    *c = (struct lmdb_cursor){.reader = r};
     memcpy(c->at.bytes, after.data, after.len);
     c->at.len = after.len;
-    int error = mdb_cursor_open(r->txn, r->file->dbi, &c->cursor);
-    return error ? fail(r, error) : OK;
+    return OK;
 }
 
 void lmdb_cursor_close(struct lmdb_cursor *c)
 {
-    if (c->cursor)
-        mdb_cursor_close(c->cursor);
-    c->cursor = NULL;
+    c->reader = NULL;
 }
 
-/* Stand right before the first record to give. As with an absent key, the search is believed only
- * if the record before is sound and on its side. */
+/* Stand at the first record to give, or right before it. As with an absent key, the search is
+ * believed only if the record before is sound. */
 static enum status place(struct lmdb_cursor *c)
 {
-    struct span at = key_span(&c->at);
-    MDB_val k = lmdb_val(at), v;
-    struct value value;
-    c->step = MDB_FIRST;
-    if (at.len == 0) /* LMDB seeks no empty key */
-        return OK;
-    int error = mdb_cursor_get(c->cursor, &k, &v, MDB_SET_RANGE);
-    c->step = MDB_NEXT;
-    if (!error && span_eq(lmdb_span(&k), at))
-        return OK;
-    if (error && error != MDB_NOTFOUND)
-        return fail(c->reader, error);
-    error = mdb_cursor_get(c->cursor, &k, &v, error ? MDB_LAST : MDB_PREV);
-    if (error == MDB_NOTFOUND) {
-        c->step = MDB_FIRST;
-        return OK;
-    }
-    if (error)
-        return fail(c->reader, error);
-    if (span_compare(lmdb_span(&k), at) > 0)
-        return DAMAGED;
-    return value_decode(lmdb_span(&k), lmdb_span(&v), &value);
+    bool exact;
+    c->placed = true;
+    TRY(lmdb_tree_seek(&c->reader->tree, key_span(&c->at), &c->place, &exact));
+    c->ready = !exact && lmdb_place_has(&c->place);
+    return exact || is_neighbour_before(&c->place) ? OK : DAMAGED;
 }
 
-/* A sound record that does not come after the last one: if that one was sound too, a page is in
- * the wrong place; if it is only where the walk began, the search was led astray. */
-static enum status out_of_order(struct lmdb_cursor *c)
-{
-    return c->given ? fail(c->reader, MDB_CORRUPTED) : DAMAGED;
-}
-
-/* The key of a damaged record is not to be trusted, so `at` stays that of the last sound one;
- * LMDB's cursor knows where it stands without it. */
+/* The key of a damaged record is not to be trusted, so `at` stays that of the last sound one; the
+ * place is known without it. */
 enum status lmdb_cursor_next(struct lmdb_cursor *c, struct record **out)
 {
-    if (c->step == MDB_SET_RANGE)
-        TRY(place(c));
-    MDB_val k, v;
-    int error = mdb_cursor_get(c->cursor, &k, &v, c->step);
-    c->step = MDB_NEXT;
-    if (error)
-        return error == MDB_NOTFOUND ? NOT_FOUND : fail(c->reader, error);
-    struct span key = lmdb_span(&k);
-    if (key.len > KEY_BYTES)
-        return DAMAGED;
+    struct span key, bytes;
     struct record *record;
-    TRY(to_record(c->reader->seal, key, lmdb_span(&v), &record));
-    if (span_compare(key, key_span(&c->at)) <= 0) {
-        record_unref(record);
-        return out_of_order(c);
-    }
+    if (!c->placed)
+        TRY(place(c));
+    if (!c->ready)
+        TRY(lmdb_place_step(&c->place));
+    c->ready = false;
+    TRY(lmdb_place_get(&c->place, &key, &bytes));
+    if (key.len > KEY_BYTES || span_compare(key, key_span(&c->at)) <= 0)
+        return DAMAGED;
+    TRY(to_record(c->reader->seal, key, bytes, &record));
     memcpy(c->at.bytes, key.data, key.len);
     c->at.len = key.len;
-    c->given = true;
     *out = record;
     return OK;
 }

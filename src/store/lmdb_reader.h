@@ -1,9 +1,9 @@
 /* lmdb_reader.h — reading the base: checked copies of records.
  *
- * Every record is checked (value.h) before it is copied. That a key is absent is believed only if
- * both neighbours are sound and in order around it, so that a damaged page cannot make a record
- * vanish: a search that a damaged key led astray ends beside that key. The transaction is open only
- * between enter and leave, which nest, so an idle reader keeps no old page from being used again.
+ * Every page on the way is checked (lmdb_tree.h), and every record (value.h) before it is copied.
+ * That a key is absent is believed only if both neighbours are sound as well: a search that a
+ * damaged key led astray ends beside that key. The transaction is open only between enter and
+ * leave, which nest, so an idle reader keeps no old page from being used again.
  *
  * Units    bytes
  * Memory   the caller's structs; no pointer into the map leaves this module
@@ -16,7 +16,7 @@
 #define STORE_LMDB_READER_H
 
 #include "store/key.h"
-#include "store/lmdb_file.h"
+#include "store/lmdb_tree.h"
 #include "store/mark.h"
 #include "store/seal.h"
 
@@ -24,6 +24,7 @@ struct lmdb_reader {
     struct lmdb_file *file;
     struct seal *seal; /* borrowed */
     MDB_txn *txn;
+    struct lmdb_tree tree; /* the transaction's */
     unsigned depth;
     int error; /* of LMDB; 0: none */
 };
@@ -50,9 +51,8 @@ MUST_USE enum status lmdb_reader_mark(struct lmdb_reader *r, struct mark *out);
 /* A walk in key order, inside enter. */
 struct lmdb_cursor {
     struct lmdb_reader *reader;
-    MDB_cursor *cursor;
-    MDB_cursor_op step; /* how to reach the next record; MDB_SET_RANGE: not placed yet */
-    bool given;         /* has given a sound record */
+    struct lmdb_place place;
+    bool placed, ready; /* ready: it stands at the next record, not right before it */
     struct key at;      /* of the newest sound record */
 };
 
