@@ -3,15 +3,17 @@
 #include "base/text.h"
 
 struct unit {
-    char letter;
+    uint8_t letter;
     uint64_t times;
 };
 
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
 static const struct unit durations[] = {
-    {'s', 1000               },
-    {'m', 60 * 1000          },
-    {'h', 60 * 60 * 1000     },
-    {'d', 24 * 60 * 60 * 1000},
+    {'s', SECOND},
+    {'m', MINUTE},
+    {'h', HOUR  },
+    {'d', DAY   },
 };
 
 static const struct unit sizes[] = {
