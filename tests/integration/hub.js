@@ -28,12 +28,12 @@ class Hub {
     this.ended = new Promise((resolve) => this.child.on('exit', (code, signal) => resolve({ code, signal })));
     this.child.stderr.on('data', (d) => { this.log += d; });
     await new Promise((resolve, reject) => {
-      let out = '';
+      this.out = '';
       this.child.stdout.on('data', (d) => {
-        out += d;
-        if (out.includes('Next, in another terminal')) resolve();
+        this.out += d;
+        if (this.out.includes('Next, in another terminal')) resolve();
       });
-      this.child.on('exit', (code) => reject(new Error(`twinhub ended with ${code}: ${out}${this.log}`)));
+      this.child.on('exit', (code) => reject(new Error(`twinhub ended with ${code}: ${this.out}${this.log}`)));
     });
     this.connectionString = fs.readFileSync(path.join(this.data, 'connection-string'), 'utf8').trim();
     this.ca = fs.readFileSync(path.join(this.data, 'ca.pem'), 'utf8');

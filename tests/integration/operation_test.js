@@ -10,7 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
 const { Hub } = require('./hub');
-const { Registry, Peer, SharedAccessSignature } = require('./sdk');
+const { Registry, Client, ModuleClient, Mqtt, Peer, SharedAccessSignature } = require('./sdk');
 
 const program = process.env.TWINHUB || path.join(__dirname, '../../build/dev/twinhub');
 const address = '127.0.0.46';
@@ -24,6 +24,31 @@ function get(url, options) {
     }).on('error', reject);
   });
 }
+
+test('the first minute: what is printed can be pasted into the SDKs', async () => {
+  const hub = await new Hub(address).start();
+  const registry = Registry.fromConnectionString(hub.out.match(/HostName=.*/)[0]);
+  const twinhub = (...args) => {
+    const run = spawnSync(program, [...args, '--data', hub.data], { encoding: 'utf8', timeout: 20000 });
+    assert.strictEqual(run.status, 0, run.stderr);
+    return run.stdout.trim();
+  };
+  const device = Client.fromConnectionString(twinhub('device', 'create', 'd1'), Mqtt);
+  const module = ModuleClient.fromConnectionString(twinhub('module', 'create', 'd1', 'm1'), Mqtt);
+  for (const client of [device, module]) {
+    await client.open();
+    assert.strictEqual((await client.getTwin()).properties.desired.$version, 1);
+    await client.close();
+  }
+  assert.strictEqual((await registry.getModuleTwin('d1', 'm1')).responseBody.deviceId, 'd1');
+  const next = hub.out.match(/in another terminal:\n +twinhub (.*)$/m)[1].split(' --')[0].split(' ');
+  assert.deepStrictEqual(next, ['device', 'create', 'd1']);
+  assert.ok(hub.out.includes(path.join(hub.data, 'ca.pem')));
+  assert.ok(twinhub('cert').startsWith(hub.ca.split('-----END')[0])); // an RSA one may follow by now
+  const print = new crypto.X509Certificate(hub.ca).fingerprint256;
+  assert.ok(hub.out.includes(print), hub.out);
+  assert.strictEqual(await hub.remove(), 0);
+});
 
 test('health, readiness, metrics and the CA need no credential', async () => {
   const hub = await new Hub(address).start();
@@ -50,14 +75,16 @@ test('a setting is a flag, a variable or a line of the file, in this order', asy
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'twinhub-settings-'));
   const config = path.join(dir, 'hub.conf');
   const key = crypto.randomBytes(32).toString('base64');
-  fs.writeFileSync(config, `# a comment\ndurability = async\nhttp = 18090 # plain\nowner-key = ${key}\nlimits = azure\n`);
+  fs.writeFileSync(config, `# a comment\ndurability = async\nhttp = 18090 # plain\nowner-key = ${key}\nlimits = azure\npartitions = 4\n`);
   process.env.TWINHUB_LIMITS = 'relaxed';
   try {
-    const hub = await new Hub(address, ['--config', config, '--http', '18091']).start();
+    const hub = await new Hub(address, ['--config', config, '--http', '18091', '--shards', '3']).start();
+    assert.match(hub.out, /durability async/);
     assert.ok(hub.connectionString.endsWith(`SharedAccessKey=${key}`));
     const ready = await get(`http://${address}:18091/readyz`);
     assert.strictEqual(JSON.parse(ready.text).durability, 'async');
     assert.match((await get(`http://${address}:18091/metrics`)).text, /^twinhub_durability_sync 0$/m);
+    assert.deepStrictEqual([...(await get(`http://${address}:18091/metrics`)).text.matchAll(/^twinhub_devices{shard="(\d+)"}/gm)].map((m) => m[1]), ['0', '1', '2']);
     const registry = Registry.fromConnectionString(hub.connectionString);
     await registry.create({ deviceId: 'big' });
     await registry.updateTwin('big', { tags: { big: 'x'.repeat(20000) } }, '*'); // sixteen times 4,096
@@ -75,6 +102,9 @@ test('a port that is taken, a directory in use and a wrong setting say what to d
   const taken = serve('--data', data, '--bind', address);
   assert.strictEqual(taken.status, 78);
   assert.match(taken.stderr, /8883.*--mqtts/s);
+  const other = serve('--data', data, '--bind', address, '--mqtts', '18883');
+  assert.strictEqual(other.status, 78);
+  assert.match(other.stderr, /443.*--https/s);
   const used = serve('--data', hub.data, '--bind', '127.0.0.47');
   assert.strictEqual(used.status, 78);
   assert.ok(used.stderr.includes(hub.data), used.stderr);
