@@ -1,8 +1,9 @@
 /* Connections whose right to be there ends (trials F29): the token expires (without grace), the
  * key is rotated, the device is disabled, the device is deleted, while it writes all the time. Each
- * is closed within seconds and nothing is acknowledged after; what has the other key stays.
+ * is closed within seconds and nothing is acknowledged after; what has the other key stays. Plain
+ * MQTT, TLS and WebSocket take turns.
  *
- *   revoke TWINHUB [DEVICES]
+ *   revoke TWINHUB [DEVICES]      so many for each event
  */
 #include "peer.h"
 
@@ -27,9 +28,12 @@ enum event { EXPIRED, ROTATED, DISABLED, DELETED, KEPT, EVENTS };
 static const char *const events[] = {"expired token", "rotated key", "disabled device",
                                      "deleted device", "rotated other key"};
 
+enum transport { PLAIN, TLS, WEBSOCKET, TRANSPORTS };
+
 struct target {
     struct peer peer;
     enum event event;
+    enum transport transport;
     char id[32];
     int64_t event_ns, ended_ns, said_ns;
     unsigned said;   /* patches */
@@ -84,6 +88,21 @@ static void put_device(struct target *t, struct hub *h, const uint8_t first[2], 
     buf_fini(&body);
 }
 
+static bool dial(struct target *t, const struct hub *h)
+{
+    switch (t->transport) {
+    case PLAIN:
+        return peer_dial(&t->peer, h, HUB_MQTT, 0);
+    case TLS:
+        return peer_dial_tls(&t->peer, h, HUB_MQTTS, 0);
+    case WEBSOCKET:
+        return peer_dial(&t->peer, h, HUB_HTTP, 0) && peer_upgrade(&t->peer);
+    case TRANSPORTS:
+        break;
+    }
+    return false;
+}
+
 /* `expiry_s` is for those whose token shall expire. It stays good for new connections for five
  * minutes more, since clocks differ; the connection that is there ends. */
 static void begin(struct target *t, struct hub *h, int64_t expiry_s)
@@ -95,8 +114,7 @@ static void begin(struct target *t, struct hub *h, int64_t expiry_s)
     struct login_as who = {.device = t->id,
                            .key = span_of(key, sizeof(key)),
                            .expiry_s = t->event == EXPIRED ? expiry_s : 0};
-    if (!peer_dial(&t->peer, h, HUB_MQTT, 0) || peer_login(&t->peer, &who) != 0 ||
-        !peer_subscribe(&t->peer))
+    if (!dial(t, h) || peer_login(&t->peer, &who) != 0 || !peer_subscribe(&t->peer))
         process_fail("%s cannot connect", t->id);
     if (t->event == EXPIRED)
         t->event_ns = now_ns() + expiry_s * 1000000000 - wall_ns();
@@ -148,7 +166,8 @@ static void talk(struct target *t)
                  ++t->said);
         mqtt_publish_encode(
             &out, &(struct mqtt_publish){.topic = span_text(topic), .payload = SPAN("{\"a\":1}")});
-        peer_try_send(&t->peer, buf_span(&out));
+        if (!peer_send(&t->peer, buf_span(&out)))
+            t->ended_ns = now_ns();
         buf_fini(&out);
         t->said_ns = now_ns();
     }
@@ -191,7 +210,7 @@ int main(int argc, char **argv)
     static const char *const settings[] = {"--token-grace", "0", NULL};
     if (argc < 2)
         process_fail("usage: revoke TWINHUB [DEVICES]");
-    size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 200;
+    size_t count = EVENTS * (argc > 2 ? strtoul(argv[2], NULL, 10) : 40);
     struct target *all = calloc(count, sizeof(*all));
     struct hub hub;
     if (!all)
@@ -201,6 +220,7 @@ int main(int argc, char **argv)
     hub_start(&hub, settings);
     for (size_t i = 0; i < count; i++) {
         all[i].event = (enum event)(i % EVENTS);
+        all[i].transport = (enum transport)(i / EVENTS % TRANSPORTS);
         device_id("rev", (uint32_t)i, all[i].id);
         put_device(&all[i], &hub, (const uint8_t[]){0, 'B'}, true);
         all[i].event_ns = now_ns(); /* it is there now */
