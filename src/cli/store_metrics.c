@@ -15,6 +15,7 @@ static const struct {
     ROW(groups,       "twinhub_journal_syncs_total",      "counter", "syncs, each of a group of blocks"),
     ROW(bytes,        "twinhub_journal_bytes_total",      "counter", "bytes written"),
     ROW(replayed,     "twinhub_journal_replayed_blocks",  "gauge",   "blocks replayed at the start"),
+    ROW(checkpointing, "twinhub_checkpoint_running",      "gauge",   "1 while a checkpoint is under way"),
     ROW(checkpoints,  "twinhub_checkpoints_total",        "counter", "whole checkpoints"),
     ROW(checkpointed, "twinhub_checkpoint_records_total", "counter", "records they brought to the base"),
 #undef ROW

@@ -409,6 +409,7 @@ void embedded_stats(struct embedded *e, struct embedded_stats *out)
     pthread_mutex_lock(&e->lock);
     *out = e->stats;
     out->position = e->durable.position;
+    out->checkpointing = e->checkpoint.state != CK_IDLE;
     pthread_mutex_unlock(&e->lock);
     out->tail = atomic_load(&e->tail);
     out->hot = atomic_load(&e->hot);

@@ -86,6 +86,7 @@ struct embedded_stats {
     uint64_t checkpoints, checkpointed; /* whole ones; records written by all */
     uint64_t position;                  /* the journal's end that is durable */
     uint64_t replayed;                  /* blocks, at the start */
+    uint64_t checkpointing;             /* 1 while a checkpoint is under way */
     bool no_space;
 };
 /* Any thread. */

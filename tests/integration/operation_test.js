@@ -59,6 +59,7 @@ test('health, readiness, metrics and the CA need no credential', async () => {
   const peer = await Peer.open(hub, device);
   await peer.report({ a: 1 });
   const metrics = (await get(`${base}/metrics`, { ca: hub.ca })).text;
+  assert.match(metrics, /^twinhub_checkpoint_running 0$/m);
   assert.match(metrics, /^twinhub_journal_position_bytes \d+$/m);
   const sum = (name) => [...metrics.matchAll(new RegExp(`^${name}{[^}]*} (\\d+)$`, 'gm'))].reduce((s, m) => s + Number(m[1]), 0);
   assert.strictEqual(sum('twinhub_devices'), 1);
