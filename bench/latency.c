@@ -26,6 +26,16 @@ void latency_add(struct latency *l, int64_t ns)
         l->max_ns = value;
 }
 
+void latency_move(struct latency *l, struct latency *from)
+{
+    l->count += from->count;
+    if (from->max_ns > l->max_ns)
+        l->max_ns = from->max_ns;
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+        l->buckets[i] += from->buckets[i];
+    *from = (struct latency){0};
+}
+
 double latency_us(const struct latency *l, double part)
 {
     uint64_t seen = 0;

@@ -18,6 +18,8 @@ struct latency {
 };
 
 void latency_add(struct latency *l, int64_t ns);
+/* All of `from`, which is emptied, into `l`. */
+void latency_move(struct latency *l, struct latency *from);
 /* The time that the share `part` (0..1) of all stayed within; the upper edge of its bucket, the
  * longest at 1. 0 when there are none. */
 double latency_us(const struct latency *l, double part);

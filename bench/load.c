@@ -15,39 +15,39 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "bulk.h"
 #include "devices.h"
 #include "latency.h"
+#include "packet.h"
 #include "process.h"
 #include "service.h"
+#include "watch.h"
 
-enum { SLOTS_MAX = 4096, SETTLE_MS = 60000 };
+enum { SLOTS_MAX = 4096, SETTLE_MS = 60000, BULK_CONNECTIONS = 8, DEVICES_MAX = 1000000 };
 
-enum mode { PATCH, GET, PUBLISH, CONNECT, PUSH };
-static const char *const mode_names[] = {"patch", "get", "publish", "connect", "push"};
+enum mode {
+    PATCH = PACKET_PATCH,
+    GET = PACKET_GET,
+    PUBLISH = PACKET_PUBLISH,
+    CONNECT,
+    PUSH,
+    UPDATE
+};
+static const char *const mode_names[] = {"patch", "get", "publish", "connect", "push", "update"};
 
 struct slot {
     int64_t sent_ns; /* 0: free */
     uint32_t seq;
 };
 
-/* One packet, and where its changing parts are; 0: it has no such part. */
-struct template
-{
-    struct buf bytes;
-    size_t request_at; /* 8 hex digits: the slot in 3, then the sequence in 5 */
-    size_t value_at;   /* 8 decimal digits */
-    size_t packet_id_at;
-    size_t device_at; /* the 6 digits of a device id */
-};
-
 static struct {
     enum mode mode;
     struct sockaddr_in to, rest;
     const char *connection, *prefix, *host;
-    unsigned connections, in_flight, body_len, qos, stay_s;
-    double seconds, warm_s;
+    unsigned connections, devices, in_flight, body_len, qos;
+    double seconds, warm_s, every_s, rate;
     pid_t server;
-    bool create, tls, resume, has_rest;
+    bool create, tls, resume, has_rest, split;
 } options = {.prefix = "load-",
              .host = "localhost",
              .connections = 1,
@@ -56,13 +56,22 @@ static struct {
              .seconds = 3,
              .warm_s = 1};
 
+/* What was done: since the last line, and in all. */
+struct tally {
+    struct latency idle, checkpoint; /* --split: while none runs, while one does */
+    uint64_t done, bytes;
+};
+static struct tally recent, total;
+
 static struct devices *devices;
 static struct service service;
-static struct template template;
+static struct bulk *bulk;
+static struct watch *watch;
+static struct packet outgoing;
 static struct slot *slots; /* in_flight of each connection */
-static struct latency latency;
+static int64_t due_ns;     /* of the next one, with a rate */
 static bool working, measuring;
-static uint64_t failed, lost, answer_bytes;
+static uint64_t failed, lost;
 static char first_failure[256];
 static uint32_t value = 10000000;
 
@@ -77,93 +86,45 @@ static void count_done(int64_t ns, size_t bytes)
 {
     if (!measuring)
         return;
-    latency_add(&latency, ns);
-    answer_bytes += bytes;
+    latency_add(watch && watch_running(watch) ? &recent.checkpoint : &recent.idle, ns);
+    recent.done++;
+    recent.bytes += bytes;
 }
 
-/* ---- the packet ---- */
+/* ---- sending ---- */
 
-static size_t where(struct span in, const char *what)
+static struct slot *slot_of(const struct device *d, unsigned slot)
 {
-    const uint8_t *at = memmem(in.data, in.len, what, strlen(what));
-    CHECK(at);
-    return (size_t)(at - in.data);
-}
-
-/* A patch of seven properties, filled up to the length asked for. */
-static void put_patch(struct buf *b, size_t len)
-{
-    buf_text(b, "{\"temperature\":21.53,\"humidity\":48,\"door\":\"closed\",\"counter\":10000000,"
-                "\"net\":{\"rssi\":-71,\"roam\":false},\"note\":\"");
-    while (b->len + 2 < len)
-        buf_byte(b, 'n');
-    buf_text(b, "\"}");
-}
-
-static void make_template(void)
-{
-    static const char *const topics[] = {
-        [PATCH] = "$iothub/twin/PATCH/properties/reported/?$rid=RRRRRRRR",
-        [GET] = "$iothub/twin/GET/?$rid=RRRRRRRR",
-        [PUBLISH] = "/messages/events/n=RRRRRRRR", /* after devices/{id} */
-    };
-    struct buf topic = {0}, body = {0};
-    if (options.mode == CONNECT || options.mode == PUSH)
-        return;
-    if (options.mode != GET)
-        put_patch(&body, options.body_len);
-    if (options.mode == PUBLISH)
-        buf_printf(&topic, "devices/%s000000", options.prefix);
-    buf_text(&topic, topics[options.mode]);
-    unsigned qos = options.mode == PUBLISH ? 1 : options.qos;
-    mqtt_publish_encode(&template.bytes, &(struct mqtt_publish){.topic = buf_span(&topic),
-                                                                .payload = buf_span(&body),
-                                                                .packet_id = 1,
-                                                                .qos = (uint8_t)qos});
-    struct span all = buf_span(&template.bytes);
-    template.request_at = where(all, "RRRRRRRR");
-    if (options.mode != GET)
-        template.value_at = where(all, "10000000");
-    if (qos)
-        template.packet_id_at = template.request_at + 8;
-    if (options.mode == PUBLISH)
-        template.device_at = where(all, "000000/messages");
-    buf_fini(&topic);
-    buf_fini(&body);
-}
-
-static void put_hex(uint8_t *at, uint32_t number)
-{
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (uint8_t) "0123456789abcdef"[number >> (28 - 4 * i) & 15];
-}
-
-static void put_decimal(uint8_t *at, unsigned digits, uint32_t number)
-{
-    for (unsigned i = digits; i-- > 0; number /= 10)
-        at[i] = (uint8_t)('0' + number % 10);
+    return &slots[(size_t)d->index * options.in_flight + slot];
 }
 
 static void send_one(struct device *d, unsigned slot)
 {
-    struct slot *s = &slots[(size_t)d->index * options.in_flight + slot];
-    struct buf *out = device_out(d);
-    uint8_t *bytes;
-    size_t start = out->len;
-    buf_put(out, buf_span(&template.bytes));
-    bytes = out->data + start;
+    struct slot *s = slot_of(d, slot);
     s->seq = (s->seq + 1) & 0xfffff;
-    put_hex(bytes + template.request_at, slot << 20 | s->seq);
-    if (template.value_at)
-        put_decimal(bytes + template.value_at, 8, value);
-    if (template.device_at)
-        put_decimal(bytes + template.device_at, 6, d->index);
+    packet_put(&outgoing, &(struct packet_fill){slot, s->seq, value, device_number(d)},
+               device_out(d));
     value = value == 99999999 ? 10000000 : value + 1;
-    if (template.packet_id_at) {
-        bytes[template.packet_id_at] = (uint8_t)((slot + 1) >> 8);
-        bytes[template.packet_id_at + 1] = (uint8_t)(slot + 1);
-    }
     s->sent_ns = devices_now();
+}
+
+/* At a steady rate: each at its time, by the next device that has none under way; the time counts
+ * from when it was due. */
+static void send_due(void)
+{
+    static unsigned turn;
+    int64_t now = devices_now();
+    for (unsigned busy = 0; due_ns <= now && busy < options.connections; busy++) {
+        struct device *d = devices_at(devices, turn);
+        turn = (turn + 1) % options.connections;
+        if (d->state != DEVICE_READY || slot_of(d, 0)->sent_ns)
+            continue;
+        send_one(d, 0);
+        device_flush(d);
+        slot_of(d, 0)->sent_ns = due_ns;
+        due_ns += (int64_t)(1e9 / options.rate);
+        busy = 0;
+    }
 }
 
 /* ---- what comes back ---- */
@@ -172,12 +133,12 @@ static void answered(struct device *d, uint32_t slot, size_t bytes)
 {
     if (slot >= options.in_flight)
         return;
-    struct slot *s = &slots[(size_t)d->index * options.in_flight + slot];
+    struct slot *s = slot_of(d, slot);
     if (!s->sent_ns)
         return;
     count_done(devices_now() - s->sent_ns, bytes);
     s->sent_ns = 0;
-    if (working)
+    if (working && options.rate == 0)
         send_one(d, slot);
 }
 
@@ -206,9 +167,9 @@ static void on_response(struct device *d, const struct mqtt_publish *p)
     }
     if (memcmp(p->topic.data + head.len, want, 3) != 0)
         note_failure("refused", p->payload);
-    uint32_t slot = request >> 20;
-    if (slot < options.in_flight &&
-        slots[(size_t)d->index * options.in_flight + slot].seq != (request & 0xfffff))
+    uint32_t slot, seq;
+    packet_request(request, &slot, &seq);
+    if (slot < options.in_flight && slot_of(d, slot)->seq != seq)
         note_failure("out of order", p->topic);
     answered(d, slot, p->payload.len);
 }
@@ -241,7 +202,8 @@ static void on_packet(void *ctx, struct device *d, const struct mqtt_packet *pac
 /* The first of its operations, on a connection that has none under way. */
 static void start_device(struct device *d)
 {
-    for (unsigned slot = 0; options.mode <= PUBLISH && slot < options.in_flight; slot++)
+    bool starts = options.mode <= PUBLISH && options.rate == 0;
+    for (unsigned slot = 0; starts && slot < options.in_flight; slot++)
         send_one(d, slot);
     device_flush(d);
 }
@@ -295,8 +257,14 @@ static void *push_main(void *arg)
 static void turn_for(double seconds)
 {
     int64_t end = devices_now() + (int64_t)(seconds * 1e9);
-    while (devices_now() < end)
-        devices_turn(devices, 10);
+    while (devices_now() < end) {
+        if (working && options.rate > 0)
+            send_due();
+        if (devices)
+            devices_turn(devices, options.rate > 0 ? 0 : 10);
+        else
+            usleep(1000);
+    }
 }
 
 static void connect_all(void)
@@ -315,19 +283,35 @@ static void connect_all(void)
 static void start_work(void)
 {
     working = true;
+    due_ns = devices_now();
     for (unsigned i = 0; options.mode != CONNECT && i < options.connections; i++)
         start_device(devices_at(devices, i));
 }
 
+static void put_times(const char *name, const struct latency *l)
+{
+    printf(" %sp50_us=%.0f %sp90_us=%.0f %sp99_us=%.0f %sp999_us=%.0f %smax_us=%.0f", name,
+           latency_us(l, 0.5), name, latency_us(l, 0.9), name, latency_us(l, 0.99), name,
+           latency_us(l, 0.999), name, latency_us(l, 1));
+}
+
 static void report(double seconds, double own_cpu, double server_cpu)
 {
-    double count = (double)latency.count;
-    printf("rate=%.0f p50_us=%.0f p90_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f "
-           "failed=%llu lost=%llu answer_bytes=%.0f load_cpu=%.2f",
-           count / seconds, latency_us(&latency, 0.5), latency_us(&latency, 0.9),
-           latency_us(&latency, 0.99), latency_us(&latency, 0.999), latency_us(&latency, 1),
-           (unsigned long long)failed, (unsigned long long)lost,
-           count > 0 ? (double)answer_bytes / count : 0, own_cpu / seconds);
+    static struct latency all;
+    double count = (double)total.done;
+    printf("rate=%.0f", count / seconds);
+    if (options.split) {
+        printf(" idle_count=%llu checkpoint_count=%llu", (unsigned long long)total.idle.count,
+               (unsigned long long)total.checkpoint.count);
+        put_times("idle_", &total.idle);
+        put_times("checkpoint_", &total.checkpoint);
+    }
+    latency_move(&all, &total.idle);
+    latency_move(&all, &total.checkpoint);
+    put_times("", &all);
+    printf(" failed=%llu lost=%llu answer_bytes=%.0f load_cpu=%.2f", (unsigned long long)failed,
+           (unsigned long long)lost, count > 0 ? (double)total.bytes / count : 0,
+           own_cpu / seconds);
     if (options.server)
         printf(" server_cpu=%.2f server_us=%.2f server_rss_kib=%lld", server_cpu / seconds,
                count > 0 ? server_cpu * 1e6 / count : 0,
@@ -338,17 +322,66 @@ static void report(double seconds, double own_cpu, double server_cpu)
                 first_failure);
 }
 
+/* What was done since the last time, into the total; with --every, a line of it. */
+static void take(double at_s, double seconds)
+{
+    static struct latency all;
+    if (bulk)
+        recent.done += bulk_take(bulk, &recent.idle);
+    total.done += recent.done;
+    total.bytes += recent.bytes;
+    all = recent.idle;
+    latency_move(&total.idle, &recent.idle);
+    if (options.every_s > 0) {
+        struct latency checkpoint = recent.checkpoint;
+        latency_move(&all, &checkpoint);
+        printf("at=%.0f rate=%.0f", at_s, (double)recent.done / seconds);
+        put_times("", &all);
+        printf("\n");
+        fflush(stdout);
+    }
+    latency_move(&total.checkpoint, &recent.checkpoint);
+    recent.done = recent.bytes = 0;
+}
+
 static void measure(void)
 {
+    static struct latency unmeasured;
     turn_for(options.warm_s);
+    if (bulk)
+        (void)bulk_take(bulk, &unmeasured);
     measuring = true;
-    int64_t start = devices_now();
+    int64_t start = devices_now(), from = start;
     double own = process_cpu_s(getpid()), server = process_cpu_s(options.server);
-    turn_for(options.seconds);
+    for (double left = options.seconds; left > 1e-6;) {
+        double step = options.every_s > 0 && options.every_s < left ? options.every_s : left;
+        turn_for(step);
+        left -= step;
+        int64_t now = devices_now();
+        take((double)(now - start) / 1e9, (double)(now - from) / 1e9);
+        from = now;
+    }
     own = process_cpu_s(getpid()) - own;
     server = process_cpu_s(options.server) - server;
     measuring = false;
     report((double)(devices_now() - start) / 1e9, own, server);
+}
+
+static struct bulk_config bulk_config(void)
+{
+    return (struct bulk_config){.rest = options.rest,
+                                .connection = options.connection,
+                                .prefix = options.prefix,
+                                .devices = options.devices,
+                                .connections = options.connections};
+}
+
+static void run_update(void)
+{
+    struct bulk_config config = bulk_config();
+    bulk = bulk_start(&config);
+    measure();
+    bulk_stop(bulk);
 }
 
 static void run(void)
@@ -359,6 +392,7 @@ static void run(void)
                                  .host = options.host,
                                  .prefix = options.prefix,
                                  .count = options.connections,
+                                 .among = options.devices,
                                  .tls = options.tls,
                                  .resume = options.resume,
                                  .clean = options.mode == PUBLISH,
@@ -369,8 +403,12 @@ static void run(void)
     slots = calloc((size_t)options.connections * options.in_flight, sizeof(*slots));
     if (!slots)
         check_no_memory();
-    make_template();
+    if (options.mode <= PUBLISH)
+        packet_make(&outgoing, (enum packet_kind)options.mode, options.prefix, options.body_len,
+                    options.qos);
     connect_all();
+    if (options.split)
+        watch = watch_start(options.rest, options.connection);
     start_work();
     if (options.mode == PUSH && pthread_create(&pusher, NULL, push_main, NULL) != 0)
         process_fail("no thread");
@@ -381,15 +419,27 @@ static void run(void)
         sem_post(&pushed);
         pthread_join(pusher, NULL);
     }
+    if (watch)
+        watch_stop(watch);
     devices_destroy(devices);
     free(slots);
-    buf_fini(&template.bytes);
+    packet_fini(&outgoing);
 }
 
-/* A desired section that makes a twin of some 800 bytes with the patch above. */
+/* A desired section that makes a twin of some 800 bytes with the patch of a load; or, with
+ * --devices, what bulk.h says. */
 static void create_devices(void)
 {
     struct buf desired = {0};
+    if (options.devices) {
+        struct bulk_config config = bulk_config();
+        config.connections = options.mode == UPDATE ? options.connections : BULK_CONNECTIONS;
+        double seconds = bulk_create(&config);
+        printf("created=%u seconds=%.1f create_rate=%.0f\n", options.devices, seconds,
+               options.devices / seconds);
+        fflush(stdout);
+        return;
+    }
     for (int i = 0; i < 12; i++)
         buf_printf(&desired, "%c\"setting_%02d\":{\"value\":%d.5,\"unit\":\"mbar\"}", i ? ',' : '{',
                    i, 1000 + i);
@@ -418,19 +468,27 @@ static const struct option flags[] = {
     {"connection",                  required_argument, NULL, 'c'},
     {"rest",required_argument, NULL, 'R'},
     {"create",               no_argument, NULL, 'C'},
-    {"help",             no_argument, NULL, 'h'},
-    {0             }
+    {"devices",             required_argument, NULL, 'N'},
+    {"every",              required_argument, NULL, 'e'},
+    {"rate",                  required_argument, NULL, 'a'},
+    {"split",no_argument, NULL, 'S'},
+    {"help",               no_argument, NULL, 'h'},
+    {0          }
 };
 
 static _Noreturn void help(int code)
 {
     fputs(
         "load: devices at work\n\n"
-        "  --mode patch|get|publish|connect|push   reported patches; twin GETs; QoS 1 publishes;\n"
-        "                       CONNECTs; desired patches by REST, one at a time\n"
+        "  --mode patch|get|publish|connect|push|update   reported patches; twin GETs; QoS 1\n"
+        "                       publishes; CONNECTs; desired patches by REST, one at a time;\n"
+        "                       desired patches by bulk REST calls of 100, a thread a connection\n"
         "  --to ADDR:PORT       the MQTT listener\n"
         "  --connections N      --in-flight K of each\n"
-        "  --seconds S          measured, after --warm S\n"
+        "  --devices N          the connections' devices are spread over this many; update: all\n"
+        "  --rate R             patch: R a second in all, each timed from when it was due\n"
+        "  --seconds S          measured, after --warm S; --every S: a line for each S seconds\n"
+        "  --split              patch: the times while a checkpoint runs apart; needs --rest\n"
         "  --body BYTES         of a patch or publish [150]     --qos 0|1 of a patch [0]\n"
         "  --tls                --resume: offer session tickets\n"
         "  --server PID         tell its CPU and memory too\n"
@@ -479,20 +537,34 @@ static void read_flag(int flag)
     case 'c': options.connection = optarg; break;
     case 'R': options.rest = service_address(optarg); options.has_rest = true; break;
     case 'C': options.create = true; break;
+    case 'N': options.devices = read_number(optarg, DEVICES_MAX); break;
+    case 'e': options.every_s = atof(optarg); break;
+    case 'a': options.rate = atof(optarg); break;
+    case 'S': options.split = true; break;
     case 'h': help(0);
     default: help(2);
     }
     /* clang-format on */
 }
 
+static void check_flags(void)
+{
+    bool update = options.mode == UPDATE, rest = options.connection && options.has_rest;
+    if (!(update || options.to.sin_port) || !options.connections || !options.in_flight)
+        help(2);
+    if ((options.create || options.split || options.mode == PUSH || update) && !rest)
+        process_fail("--create, --split and --mode push or update need --connection and --rest");
+    if (update && !options.devices)
+        process_fail("--mode update needs --devices");
+    if (options.devices && options.devices < options.connections && !update)
+        process_fail("--devices is at least --connections");
+}
+
 int main(int argc, char **argv)
 {
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;)
         read_flag(flag);
-    if (!options.to.sin_port || !options.connections || !options.in_flight)
-        help(2);
-    if ((options.create || options.mode == PUSH) && !(options.connection && options.has_rest))
-        process_fail("--create and --mode push need --connection and --rest");
+    check_flags();
     process_raise_files();
     sem_init(&pushed, 0, 0);
     if (options.connection) {
@@ -501,7 +573,10 @@ int main(int argc, char **argv)
     }
     if (options.create)
         create_devices();
-    run();
+    if (options.mode == UPDATE && options.seconds > 0)
+        run_update();
+    else if (options.seconds > 0)
+        run();
     service_fini(&service);
     return failed ? 1 : 0;
 }

@@ -88,6 +88,8 @@ struct devices *devices_create(const struct devices_config *config)
     all->config = *config;
     if (!all->config.at_once)
         all->config.at_once = config->count;
+    if (!all->config.among)
+        all->config.among = config->count;
     all->at = calloc(config->count, sizeof(*all->at));
     all->inboxes =
         calloc(config->count, sizeof(*all->inboxes)); /* NOLINT(bugprone-sizeof-expression) */
@@ -127,6 +129,12 @@ struct device *devices_at(struct devices *all, uint32_t index)
 size_t devices_ready(const struct devices *all)
 {
     return all->ready;
+}
+
+uint32_t device_number(const struct device *d)
+{
+    const struct devices_config *config = &d->of->config;
+    return (uint32_t)((uint64_t)d->index * config->among / config->count);
 }
 
 /* ---- states ---- */
@@ -242,7 +250,7 @@ static void send_connect(struct device *d)
     char id[32], user[256];
     uint8_t key[32];
     struct buf resource = {0}, token = {0};
-    device_id(config->prefix, d->index, id);
+    device_id(config->prefix, device_number(d), id);
     device_key(id, key);
     snprintf(user, sizeof(user), "%s/%s/?api-version=2021-04-12", config->host, id);
     buf_printf(&resource, "%s/devices/%s", config->host, id);

@@ -1,6 +1,6 @@
 /* devices.h — many devices in one process: MQTT connections on one epoll, plain or over TLS.
  *
- * Device number i has the id prefix + six digits and a key that follows from its id (device_key),
+ * Device number n has the id prefix + six digits and a key that follows from its id (device_key),
  * so whoever creates it need not read anything back. A device connects, sends CONNECT with a SAS
  * token, subscribes to its twin topics, and from then on each packet goes to on_packet. Nothing
  * reconnects by itself.
@@ -56,6 +56,7 @@ struct devices_config {
     const char *host;   /* in user names and tokens */
     const char *prefix; /* of ids; at most 16 characters */
     uint32_t count;
+    uint32_t among; /* their numbers are spread evenly over this many; 0: 0, 1, 2, … */
     bool tls;
     bool resume;           /* offer the last session's ticket */
     bool clean;            /* CleanSession */
@@ -81,6 +82,7 @@ void devices_destroy(struct devices *all); /* closes without a word */
 
 struct device *devices_at(struct devices *all, uint32_t index);
 size_t devices_ready(const struct devices *all); /* how many are DEVICE_READY */
+uint32_t device_number(const struct device *d);  /* in its id */
 
 /* Connect that device, `after_ms` from now at the earliest. It must be DEVICE_OFF. */
 void device_connect(struct device *d, int64_t after_ms);
