@@ -18,6 +18,10 @@ static const struct {
     ROW(checkpointing, "twinhub_checkpoint_running",      "gauge",   "1 while a checkpoint is under way"),
     ROW(checkpoints,  "twinhub_checkpoints_total",        "counter", "whole checkpoints"),
     ROW(checkpointed, "twinhub_checkpoint_records_total", "counter", "records they brought to the base"),
+    ROW(history_files,   "twinhub_history_files",             "gauge",   "files of history"),
+    ROW(history_bytes,   "twinhub_history_bytes",             "gauge",   "their size"),
+    ROW(history_dropped, "twinhub_history_dropped_total",     "counter", "segments not kept as history for want of space"),
+    ROW(history_kept,    "twinhub_history_stuck_segments",    "gauge",   "segments that could not be made history"),
 #undef ROW
     /* clang-format on */
 };

@@ -271,9 +271,23 @@ static enum status go_on(struct embedded *e, struct recovery *found, struct buf 
     return is_no_space(error) ? STORAGE_FULL : UNAVAILABLE;
 }
 
+static enum status open_history(struct embedded *e, struct buf *why)
+{
+    const struct history_options options = {.replay = e->o.replay,
+                                            .history_ms = e->o.history_ms,
+                                            .history_size = e->o.history_size,
+                                            .held = e->o.held,
+                                            .held_ctx = e->o.held_ctx};
+    int error = history_init(&e->history, e->disk, e->o.hub_id, &options);
+    if (error)
+        buf_printf(why, "cannot read the folder journal: %s", strerror(error));
+    return error ? UNAVAILABLE : OK;
+}
+
 static enum status open_journal(struct embedded *e, struct mark mark, struct buf *why)
 {
     struct recovery found;
+    TRY(open_history(e, why));
     TRY(embedded_replay(e, mark, &found, why));
     enum status st = OK;
     if (found.count)
@@ -338,6 +352,7 @@ static void free_all(struct embedded *e)
         segment_unmake(&e->maker);
     if (e->has_spare)
         disk_close(e->spare.file);
+    history_fini(&e->history);
     journal_fini(&e->journal);
     table_fini(&e->left);
     free(e->old);

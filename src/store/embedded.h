@@ -79,14 +79,17 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
 const char *embedded_why(struct embedded *e);
 
 struct embedded_stats {
-    uint64_t tail, hot;                 /* bytes now */
-    uint64_t tail_max, hot_max;         /* their bounds */
-    uint64_t blocks, groups;            /* written; each group one sync */
-    uint64_t bytes;                     /* of blocks */
-    uint64_t checkpoints, checkpointed; /* whole ones; records written by all */
-    uint64_t position;                  /* the journal's end that is durable */
-    uint64_t replayed;                  /* blocks, at the start */
-    uint64_t checkpointing;             /* 1 while a checkpoint is under way */
+    uint64_t tail, hot;                    /* bytes now */
+    uint64_t tail_max, hot_max;            /* their bounds */
+    uint64_t blocks, groups;               /* written; each group one sync */
+    uint64_t bytes;                        /* of blocks */
+    uint64_t checkpoints, checkpointed;    /* whole ones; records written by all */
+    uint64_t position;                     /* the journal's end that is durable */
+    uint64_t history_files, history_bytes; /* kept now */
+    uint64_t history_dropped;              /* segments not kept, for want of space */
+    uint64_t history_kept;                 /* segments that could not be made history */
+    uint64_t replayed;                     /* blocks, at the start */
+    uint64_t checkpointing;                /* 1 while a checkpoint is under way */
     bool no_space;
 };
 /* Any thread. */

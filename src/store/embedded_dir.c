@@ -43,7 +43,9 @@ static bool holds_changes(struct disk *disk, const char *name)
     struct disk_file *file;
     struct block block;
     uint8_t head[BLOCK_HEAD];
-    size_t got = 0;
+    size_t got = 0, len = strlen(name);
+    if (len > 5 && strcmp(name + len - 5, ".hist") == 0)
+        return true;
     if (disk_open(disk, name, false, &file) != 0)
         return true;
     int error = disk_read(file, SEGMENT_HEAD, head, sizeof(head), &got);

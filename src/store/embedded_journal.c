@@ -181,7 +181,7 @@ static void begin_spare(struct embedded *e)
     e->making = true;
 }
 
-/* No space for it: a smaller one is tried, then again every second. */
+/* No space for it: the oldest history gives way, then a smaller one is tried, then again soon. */
 static void spare_failed(struct embedded *e, int error)
 {
     uint64_t size = e->maker.segment.size;
@@ -191,6 +191,8 @@ static void spare_failed(struct embedded *e, int error)
         pthread_mutex_lock(&e->lock);
         return;
     }
+    if (history_give_way(&e->history))
+        return;
     if (size / 2 >= e->o.segment_min && size / 2 >= e->spare_need) {
         e->spare_size = size / 2;
         return;
@@ -228,29 +230,31 @@ static void drop_spare(struct embedded *e)
     e->has_spare = false;
 }
 
-static bool may_remove_old(const struct embedded *e)
+/* A segment that the base has wholly is history's. */
+static bool retire_old(struct embedded *e)
 {
-    return e->old_count && e->old[0].start + e->old[0].size <= e->replay_from.position &&
-           embedded_mono(e) >= e->held_ms;
+    const struct old_segment *old = e->old;
+    if (e->old_count == 0 || old->start + old->size > e->replay_from.position)
+        return false;
+    history_add(&e->history, old->start, old->used);
+    memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));
+    return true;
 }
 
-/* A segment that the base has wholly, unless a backup wants it. */
-static void remove_old(struct embedded *e)
+static bool step_history(struct embedded *e)
 {
-    char name[SEGMENT_NAME];
-    segment_name(name, e->old[0].start);
+    int64_t wall_ms = e->o.clock(e->o.clock_ctx).wall_ms;
     pthread_mutex_unlock(&e->lock);
-    bool held = e->o.held && e->o.held(e->o.held_ctx);
-    int error = held ? 0 : disk_remove(e->disk, name);
-    if (error && error != ENOENT)
-        embedded_fail(e, "remove a segment of the journal", UNAVAILABLE, strerror(error));
+    bool done = history_step(&e->history, wall_ms);
     pthread_mutex_lock(&e->lock);
-    if (held) {
-        e->held_ms = embedded_mono(e) + RETRY_MS;
-        return;
-    }
-    memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));
-    e->retry_ms = 0; /* there is space now */
+    const struct history_stats *s = &e->history.stats;
+    e->stats.history_files = s->files;
+    e->stats.history_bytes = s->bytes;
+    e->stats.history_dropped = s->dropped;
+    e->stats.history_kept = s->kept;
+    if (done)
+        e->retry_ms = 0; /* there may be space now */
+    return done;
 }
 
 bool spare_step(struct embedded *e)
@@ -263,12 +267,10 @@ bool spare_step(struct embedded *e)
         make_spare(e);
     else if (e->has_spare && e->spare.size < e->spare_need)
         drop_spare(e);
-    else if (may_remove_old(e))
-        remove_old(e);
     else if (!e->has_spare && embedded_mono(e) >= e->retry_ms)
         begin_spare(e);
     else
-        done = false;
+        done = retire_old(e) || step_history(e);
     pthread_mutex_unlock(&e->lock);
     return done;
 }

@@ -19,6 +19,7 @@
 #include "store/disk.h"
 #include "store/embedded.h"
 #include "store/fault.h"
+#include "store/history.h"
 #include "store/journal.h"
 #include "store/recovery.h"
 #include "store/seal.h"
@@ -162,7 +163,7 @@ struct embedded {
     /* the spare's: */
     struct segment_maker maker;
     bool making;
-    int64_t held_ms; /* mono: no segment is removed before */
+    struct history history;
     int64_t retry_ms; /* mono: not before */
 
     struct checkpoint checkpoint;
