@@ -222,7 +222,9 @@ static bool open_store(struct hub_process *p, struct buf *why)
                    .tail_max = set->journal_tail,
                    .segment_min = segment_size(set->journal_tail, SEGMENT_MIN),
                    .segment_max = segment_size(set->journal_tail, SEGMENT_MAX),
-                   .hot_max = set->hot_memory}
+                   .hot_max = set->hot_memory,
+                   .history_ms = set->history_ms,
+                   .history_size = set->history_size}
     };
     if (embedded_dir_open(&options, &p->dir, why) != OK)
         return false;
