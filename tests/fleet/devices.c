@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -85,6 +86,7 @@ struct devices *devices_create(const struct devices_config *config)
     struct devices *all = calloc(1, sizeof(*all));
     if (!all)
         check_no_memory();
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to connections that are gone */
     all->config = *config;
     if (!all->config.at_once)
         all->config.at_once = config->count;

@@ -77,6 +77,7 @@ void device_id(const char *prefix, uint32_t index, char out[32]);
 /* Its key: 32 bytes made of the id. Not secret, so for tests only. */
 void device_key(const char *id, uint8_t out[32]);
 
+/* Also ignores SIGPIPE for the process. */
 struct devices *devices_create(const struct devices_config *config);
 void devices_destroy(struct devices *all); /* closes without a word */
 
