@@ -291,6 +291,65 @@ TEST(refused_sizes_leave_the_arena_alone)
     EXPECT_EQ(doc_patch(old, doc_root(doc), &w, &arena, &r, &fault), OK);
 }
 
+/* `n` strings of 60,000 characters under keys of one byte, and one last of `more`. */
+static const char *large_section(size_t n, size_t more)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i <= n; i++) {
+        buf_printf(&b, "%s\"%c\":\"", i ? "," : "{", (int)('A' + i));
+        for (size_t c = 0; c < (i < n ? 60000 : more); c++)
+            buf_byte(&b, 'x');
+        buf_byte(&b, '"');
+    }
+    buf_put(&b, SPAN("}\0"));
+    return (const char *)kept(&b).data;
+}
+
+static enum status relaxed_status(enum doc_section section, const char *json)
+{
+    struct doc_write w = write_of(section, 2);
+    struct doc_result r;
+    struct doc_fault fault;
+    struct span doc, old = doc_empty(section, 0, &arena);
+    w.limits = &doc_limits_relaxed;
+    EXPECT_EQ(doc_parse(span_text(json), &w.limits->syntax, &arena, &doc), OK);
+    return doc_patch(old, doc_root(doc), &w, &arena, &r, &fault);
+}
+
+/* {"a":{"a":…}}: `n` objects, one in the other, below the section. */
+static const char *nested_objects(size_t n)
+{
+    const char *open = many("{", "\"a\":{", n, "");
+    return many(open, "}", n + 1, "");
+}
+
+/* Sixteen times as large and 32 levels: each holds, and one more does not. */
+TEST(the_relaxed_profile_has_its_own_edges)
+{
+    static const struct {
+        enum doc_section section;
+        size_t strings, more; /* keys count a byte each */
+    } sections[] = {
+        {DOC_TAGS,     2, 131072 - 2 * 60001 - 1},
+        {DOC_DESIRED,  8, 524288 - 8 * 60001 - 1},
+        {DOC_REPORTED, 8, 524288 - 8 * 60001 - 1},
+    };
+    for (size_t i = 0; i < COUNT(sections); i++) {
+        size_t n = sections[i].strings, more = sections[i].more;
+        testing_reset();
+        EXPECT_EQ(relaxed_status(sections[i].section, large_section(n, more)), OK);
+        EXPECT_EQ(relaxed_status(sections[i].section, large_section(n, more + 1)),
+                  SECTION_TOO_LARGE);
+    }
+    testing_reset();
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, many("{\"", "k", 16384, "\":1}")), OK);
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, many("{\"", "k", 16385, "\":1}")), BAD_ARGUMENT);
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, many("{\"a\":\"", "v", 65536, "\"}")), OK);
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, many("{\"a\":\"", "v", 65537, "\"}")), BAD_ARGUMENT);
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, nested_objects(32)), OK);
+    EXPECT_EQ(relaxed_status(DOC_REPORTED, nested_objects(33)), BAD_ARGUMENT);
+}
+
 /* The key of a fault is cut between characters, and bytes that are none are left out. */
 TEST(faults_are_one_short_line)
 {
@@ -307,4 +366,4 @@ TEST_MAIN(RUN(what_clients_send_is_checked_as_twins_3_says), RUN(a_missing_patch
           RUN(a_section_over_its_size_is_refused_by_name),
           RUN(what_counts_as_nothing_is_bounded_too), RUN(arrays_of_empty_ones_are_refused),
           RUN(the_flat_size_spares_ordinary_sections), RUN(refused_sizes_leave_the_arena_alone),
-          RUN(faults_are_one_short_line))
+          RUN(the_relaxed_profile_has_its_own_edges), RUN(faults_are_one_short_line))
