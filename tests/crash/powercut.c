@@ -350,6 +350,9 @@ static int report(void)
         tally->failed, tally->lost);
     if (must_fail && !tally->lost)
         printf("a promise made too early was not found\n");
+    if (!must_fail)
+        printf("%-6s %-58s %10u  (limit 0)\n", tally->failed ? "FAILED" : "ok",
+               "states that did not open as they should", tally->failed);
     return must_fail ? !tally->lost : tally->failed > 0;
 }
 
