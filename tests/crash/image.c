@@ -263,6 +263,7 @@ static void sync_data(struct image *im, struct image_node *node, size_t before)
 
 static void done(struct image *im, size_t number)
 {
+    number += im->start;
     CHECK(number < im->at);
     const struct image_entry *e = &im->entries[number];
     struct image_node *node = node_of(im, e->head.file);
@@ -318,6 +319,10 @@ void image_advance(struct image *im, size_t at)
             break;
         case REC_UNKNOWN:
             give_up("the program made a call this cannot follow", (const char *)e->data.data);
+        case REC_START:
+            im->kills += im->at > 0;
+            im->start = im->at;
+            break;
         case REC_SYNC:
         case REC_MARK:
             break;

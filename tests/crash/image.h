@@ -38,7 +38,7 @@ struct image_name {
     uint32_t node;
 };
 
-enum { IMAGE_NAMES = 32, IMAGE_NODES = 256, IMAGE_FILES = 4096 };
+enum { IMAGE_NAMES = 256, IMAGE_NODES = 2048, IMAGE_FILES = 4096 };
 
 /* An entry that changed names, and the node it is about. */
 struct image_change {
@@ -55,6 +55,8 @@ struct image {
     struct buf log;
     struct image_entry *entries;
     size_t count, at; /* entries before `at` have happened */
+    size_t start;     /* the entry with which the process that is at work began */
+    unsigned kills;   /* processes before it */
     struct image_node nodes[IMAGE_NODES];
     uint32_t node_count;
     uint32_t node_of[IMAGE_FILES];            /* by the recorder's number */

@@ -83,13 +83,33 @@ static size_t apply_upto(const struct model_handle *h, size_t from, uint64_t bat
     return from;
 }
 
+static void take_found(struct model *m, struct span data)
+{
+    struct model_found f;
+    bool found;
+    CHECK(data.len == sizeof(f));
+    memcpy(&f, data.data, sizeof(f));
+    CHECK(f.handle < MODEL_HANDLES);
+    struct model_handle *h = &m->handles[f.handle];
+    model_find(m, f.handle, &f.state, &found);
+    m->wrong |= !found;
+    h->acked = f.state;
+    h->acked_batch = h->committed_batch = 0;
+    h->count = h->applied = 0; /* the rest did not make it */
+}
+
 static void take_mark(struct model *m, uint32_t kind, struct span data)
 {
     struct model_change change;
     if (kind == MARK_OPENED) {
         CHECK(data.len == sizeof(m->hub_id));
+        m->wrong |= m->opened && memcmp(m->hub_id, data.data, data.len) != 0;
         memcpy(m->hub_id, data.data, data.len);
         m->opened = true;
+        return;
+    }
+    if (kind == MARK_FOUND) {
+        take_found(m, data);
         return;
     }
     CHECK(data.len == sizeof(change));

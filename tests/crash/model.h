@@ -3,7 +3,8 @@
  * Two handles change the twins of their own devices. Each change is marked before it is committed
  * and each batch when it is acknowledged, so that at any place of the log it is known what each
  * handle may show: the state after some whole batch, not before the newest acknowledged one, not
- * after the newest committed one.
+ * after the newest committed one. A process that follows one that was killed has found such a
+ * state, too, and from there on that one must last.
  *
  * Memory   the caller's structs; model_fini frees what they hold
  * Threads  any, after model_begin
@@ -24,7 +25,13 @@ enum {
     MODEL_KEYS = 2 * MODEL_DEVICES + 1, /* of each handle */
 };
 
-enum model_mark { MARK_OPENED = 1 /* data: hub id */, MARK_CHANGE, MARK_COMMIT, MARK_ACK };
+enum model_mark {
+    MARK_OPENED = 1, /* data: hub id */
+    MARK_FOUND,      /* data: struct model_found */
+    MARK_CHANGE,     /* data: struct model_change, as of the others */
+    MARK_COMMIT,
+    MARK_ACK
+};
 
 struct model_change {
     uint32_t handle, key, partition, unused;
@@ -36,6 +43,12 @@ struct model_change {
 struct model_state {
     uint64_t hash[MODEL_KEYS]; /* 0: there is no record */
     struct store_partition parts[MODEL_PARTITIONS];
+};
+
+/* What a process found when it opened the directory, and may have shown. */
+struct model_found {
+    uint32_t handle, unused;
+    struct model_state state;
 };
 
 /* Once, before all else. */
@@ -50,6 +63,7 @@ void model_apply(struct model_state *state, const struct model_change *change);
 
 struct model {
     bool opened;
+    bool wrong; /* a process found what it should not have */
     uint8_t hub_id[16];
     struct model_handle {
         struct model_state acked;

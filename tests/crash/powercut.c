@@ -26,6 +26,7 @@ enum {
     BATCHES_AGAIN = 6,  /* … and after a cut */
     SECOND_EVERY = 100, /* states to one that is cut again, … */
     SECOND_STATES = 24, /* … in so many places */
+    KILL_MAX = 5000,    /* entries of a process that is killed */
     SHOWN = 5           /* failures told in full */
 };
 
@@ -37,30 +38,49 @@ static bool must_fail;
 static struct tally {
     _Atomic unsigned states, second, opening, failed, lost; /* states, of them: …; lost promises */
     _Atomic unsigned recovering; /* cut while the first cut's state was opened */
+    _Atomic unsigned killed;     /* after a process that was killed */
     _Atomic unsigned entries;
     _Atomic unsigned shown;
 } * tally;
 
 /* -- running the writer -- */
 
-static void run_writer(const char *root, const char *log, uint64_t seed, int batches)
+struct writing {
+    const char *root, *log;
+    uint64_t seed;
+    int batches;
+    bool append;   /* to the log: the process before was killed */
+    uint64_t kill; /* after so many entries; 0: not */
+};
+
+static void be_writer(const struct writing *w)
 {
-    char data[128], seed_text[24], batches_text[12];
-    snprintf(data, sizeof(data), "%s/data", root);
-    snprintf(seed_text, sizeof(seed_text), "%llu", (unsigned long long)seed);
-    snprintf(batches_text, sizeof(batches_text), "%d", batches);
+    char data[128], seed[24], batches[12], kill[24];
+    snprintf(data, sizeof(data), "%s/data", w->root);
+    snprintf(seed, sizeof(seed), "%llu", (unsigned long long)w->seed);
+    snprintf(batches, sizeof(batches), "%d", w->batches);
+    snprintf(kill, sizeof(kill), "%llu", (unsigned long long)w->kill);
+    setenv("LD_PRELOAD", recorder, 1);
+    setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+    setenv("TWINHUB_RECORD_DIR", w->root, 1);
+    setenv("TWINHUB_RECORD_LOG", w->log, 1);
+    setenv("TWINHUB_RECORD_SYNC_US", "100", 1);
+    if (w->append)
+        setenv("TWINHUB_RECORD_APPEND", "1", 1);
+    if (w->kill)
+        setenv("TWINHUB_RECORD_EXIT", kill, 1);
+    execl(writer, writer, data, seed, batches, (char *)NULL);
+    _exit(127);
+}
+
+static void run_writer(const struct writing *w)
+{
     pid_t pid = fork();
-    if (pid == 0) {
-        setenv("LD_PRELOAD", recorder, 1);
-        setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
-        setenv("TWINHUB_RECORD_DIR", root, 1);
-        setenv("TWINHUB_RECORD_LOG", log, 1);
-        setenv("TWINHUB_RECORD_SYNC_US", "100", 1);
-        execl(writer, writer, data, seed_text, batches_text, (char *)NULL);
-        _exit(127);
-    }
+    if (pid == 0)
+        be_writer(w);
     int status = -1;
-    if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) {
+    if (pid < 0 || waitpid(pid, &status, 0) < 0 ||
+        (status != 0 && !(w->kill && WEXITSTATUS(status) == 137))) {
         fprintf(stderr, "powercut: the writer ended with %d\n", status);
         exit(2);
     }
@@ -201,6 +221,7 @@ static bool try_state(const struct place *p, struct image_cut cut, struct seen *
     tally->states++;
     tally->second += p->depth;
     tally->opening += !p->model.opened;
+    tally->killed += p->image->kills > 0;
     tally->recovering += p->depth && p->image->at <= p->opened;
     bool good = open_state(data, cut.random % 4 == 0, seen, &why);
     if (!good)
@@ -208,6 +229,11 @@ static bool try_state(const struct place *p, struct image_cut cut, struct seen *
     buf_fini(&why);
     if (!good)
         return false;
+    if (p->model.wrong) {
+        tally->lost++;
+        tell(p, cut, "a process that followed one that was killed found what it should not have");
+        return false;
+    }
     if (p->model.opened && memcmp(seen->hub_id, p->model.hub_id, sizeof(seen->hub_id)) != 0) {
         tell(p, cut, "it is another hub");
         return false;
@@ -273,7 +299,8 @@ static void try_again(const struct place *first, struct image_cut cut, const str
     snprintf(log, sizeof(log), "%s-log", first->root);
     image_write_state(first->image, cut, start);
     image_write_state(first->image, cut, run);
-    run_writer(run, log, image_random(seed), BATCHES_AGAIN);
+    run_writer(&(struct writing){
+        .root = run, .log = log, .seed = image_random(seed), .batches = BATCHES_AGAIN});
 
     struct place second = {
         .image = image_load(log, start), .root = first->root, .depth = first->depth + 1};
@@ -300,6 +327,22 @@ static void try_again(const struct place *first, struct image_cut cut, const str
 
 /* -- workers -- */
 
+/* Up to two processes that are killed, what they wrote and did not sync still in the page cache,
+ * and one that ends by itself. */
+static void run_killed(const char *run, const char *log, uint64_t *seed)
+{
+    struct writing w = {.root = run, .log = log, .batches = BATCHES};
+    for (uint64_t kills = image_random(seed) % 3; kills; kills--) {
+        w.seed = image_random(seed);
+        w.kill = 1 + image_random(seed) % KILL_MAX;
+        run_writer(&w);
+        w.append = true;
+    }
+    w.seed = image_random(seed);
+    w.kill = 0;
+    run_writer(&w);
+}
+
 /* One run of the writer, cut at `states` places, some of them twice. */
 static void cut_run(const char *root, unsigned states, uint64_t *seed)
 {
@@ -308,7 +351,7 @@ static void cut_run(const char *root, unsigned states, uint64_t *seed)
     snprintf(log, sizeof(log), "%s-first", root);
     snprintf(empty, sizeof(empty), "%s/empty", top);
     image_clear(run);
-    run_writer(run, log, image_random(seed), BATCHES);
+    run_killed(run, log, seed);
     struct place p = {.image = image_load(log, empty), .root = root};
     p.opened = opened_at(p.image);
     tally->entries += (unsigned)p.image->count;
@@ -343,11 +386,11 @@ static void work(int worker, unsigned states, uint64_t seed)
 
 static int report(void)
 {
-    printf(
-        "%u states opened: %u cut twice, %u of these while they were opened again; %u before the "
-        "directory was whole; %u entries recorded; %u failed, %u of them lost a promise\n",
-        tally->states, tally->second, tally->recovering, tally->opening, tally->entries,
-        tally->failed, tally->lost);
+    printf("%u states opened: %u cut twice, %u of these while they were opened again; %u after a "
+           "process that was killed; %u before the directory was whole; %u entries recorded; %u "
+           "failed, %u of them lost a promise\n",
+           tally->states, tally->second, tally->recovering, tally->killed, tally->opening,
+           tally->entries, tally->failed, tally->lost);
     if (must_fail && !tally->lost)
         printf("a promise made too early was not found\n");
     if (!must_fail)
@@ -363,7 +406,7 @@ static bool is_recorded(const char *empty)
     snprintf(root, sizeof(root), "%s/run", top);
     snprintf(log, sizeof(log), "%s/log", top);
     mkdir(root, 0700);
-    run_writer(root, log, 7, BATCHES);
+    run_writer(&(struct writing){.root = root, .log = log, .seed = 7, .batches = BATCHES});
     struct image *whole = image_load(log, empty);
     image_advance(whole, whole->count);
     bool complete = image_matches(whole, root);

@@ -31,7 +31,7 @@ static struct {
     char dir[PATH_MAX];
     size_t dir_len; /* 0: not recording */
     int log;
-    uint64_t entries;
+    uint64_t entries, exit_at;
     long sync_us;
     struct {
         uint32_t file; /* 0: not ours */
@@ -40,21 +40,6 @@ static struct {
     ino_t inodes[FILES]; /* by file; a file that is gone has 0 */
     uint32_t files;
 } r = {.lock = PTHREAD_MUTEX_INITIALIZER, .log = -1};
-
-__attribute__((constructor)) static void begin(void)
-{
-    const char *dir = getenv("TWINHUB_RECORD_DIR"), *log = getenv("TWINHUB_RECORD_LOG"),
-               *sync_us = getenv("TWINHUB_RECORD_SYNC_US");
-    if (!dir || !log || strlen(dir) >= sizeof(r.dir))
-        return;
-    r.log = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (r.log < 0)
-        abort();
-    strcpy(r.dir, dir);
-    r.dir_len = strlen(dir);
-    r.sync_us = sync_us ? atol(sync_us) : 0;
-    r.files = 1;
-}
 
 /* For struct iovec, which has no constant form. */
 static struct iovec part_of(const void *data, size_t len)
@@ -86,7 +71,28 @@ static uint64_t put(enum recorder_type type, uint32_t file, uint64_t offset, con
     ssize_t len = (ssize_t)(sizeof(e) + e.path_len + e.data_len);
     if (syscall(SYS_writev, r.log, all, 2 + data_count) != len)
         abort();
+    if (r.entries + 1 == r.exit_at)
+        syscall(SYS_exit_group, 137);
     return r.entries++;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *dir = getenv("TWINHUB_RECORD_DIR"), *log = getenv("TWINHUB_RECORD_LOG"),
+               *sync_us = getenv("TWINHUB_RECORD_SYNC_US"),
+               *exit_at = getenv("TWINHUB_RECORD_EXIT");
+    int how = getenv("TWINHUB_RECORD_APPEND") ? O_APPEND : O_TRUNC;
+    if (!dir || !log || strlen(dir) >= sizeof(r.dir))
+        return;
+    r.log = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | how | O_CLOEXEC, 0600);
+    if (r.log < 0)
+        abort();
+    strcpy(r.dir, dir);
+    r.dir_len = strlen(dir);
+    r.sync_us = sync_us ? atol(sync_us) : 0;
+    r.files = 1;
+    r.exit_at = exit_at ? strtoull(exit_at, NULL, 10) : 0;
+    put(REC_START, 0, 0, NULL, NULL, 0);
 }
 
 static void put_text(enum recorder_type type, uint32_t file, const char *path, const char *text)

@@ -42,6 +42,27 @@ static void on_failed(void *owner, enum status st)
     exit(70);
 }
 
+static void on_load(void *owner, enum status st, struct record *record)
+{
+    if (st != OK && st != NOT_FOUND)
+        on_failed(NULL, st);
+    *(uint64_t *)owner = model_hash(record);
+}
+
+static void mark_found(const struct shard *s)
+{
+    struct model_found found = {.handle = s->handle};
+    for (uint32_t k = 0; k < MODEL_KEYS; k++) {
+        struct store_key key = model_key(s->handle, k);
+        if (k != MODEL_OWN || s->handle == 0)
+            store_load(s->store, &key, on_load, &found.state.hash[k]);
+    }
+    for (uint32_t p = s->handle; p < MODEL_PARTITIONS; p += MODEL_HANDLES)
+        found.state.parts[p] = s->store->parts[p];
+    if (recorder_mark)
+        recorder_mark(MARK_FOUND, &found, sizeof(found));
+}
+
 static void on_change(void *owner, const struct model_change *change)
 {
     (void)owner;
@@ -106,6 +127,8 @@ int main(int argc, char **argv)
         s->store->durable = on_durable;
         s->store->failed = on_failed;
     }
+    for (uint32_t i = 0; i < MODEL_HANDLES; i++)
+        mark_found(&shards[i]);
     for (uint32_t i = 0; i < MODEL_HANDLES; i++)
         if (pthread_create(&shards[i].thread, NULL, run, &shards[i]) != 0)
             return 70;
