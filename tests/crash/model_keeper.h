@@ -22,7 +22,8 @@ static inline struct now model_clock(void *ctx)
     return (struct now){ms, ms};
 }
 
-/* Segments and a tail so small that a short run turns and checkpoints many times. */
+/* Segments, a tail and a history so small that a short run turns, checkpoints, and makes and
+ * removes history many times. */
 static inline struct embedded_options model_keeper(uint64_t *seed)
 {
     return (struct embedded_options){
@@ -32,6 +33,8 @@ static inline struct embedded_options model_keeper(uint64_t *seed)
         .tail_max = 64 << 10,
         .segment_min = 32 << 10,
         .segment_max = 64 << 10,
+        .history_ms = 3600000,
+        .history_size = 96 << 10,
     };
 }
 
