@@ -148,7 +148,8 @@ enum status lmdb_cursor_open(struct lmdb_cursor *c, struct lmdb_reader *r, struc
     CHECK(r->depth > 0);
     CHECK(after.len <= KEY_BYTES);
     *c = (struct lmdb_cursor){.reader = r};
-    memcpy(c->at.bytes, after.data, after.len);
+    if (after.len)
+        memcpy(c->at.bytes, after.data, after.len);
     c->at.len = after.len;
     return OK;
 }
