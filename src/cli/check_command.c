@@ -148,6 +148,9 @@ void store_report_text(struct buf *b, const struct check_result *c, const char *
             buf_printf(b, ": %llu changes in %llu blocks, positions %llu to %llu",
                        (unsigned long long)c->changes, (unsigned long long)c->blocks,
                        (unsigned long long)c->from, (unsigned long long)c->end);
+        if (i == CHECK_HISTORY && c->history_files)
+            buf_printf(b, ": %llu changes in %llu files", (unsigned long long)c->history_changes,
+                       (unsigned long long)c->history_files);
         if (i == CHECK_JOURNAL && c->newest_ms) {
             buf_text(b, ", the newest of ");
             text_put_time(b, c->newest_ms);

@@ -2,7 +2,7 @@
  * it counts for, and how it looks with its versions raised.
  *
  * After a restore every version a device or service may have seen since the backup must not come
- * again for other content (docs/decisions/0004): the twin etag's number and both $version jump by
+ * again for other content (docs/decisions/0005): the twin etag's number and both $version jump by
  * KEPT_MARGIN. Content and stamps stay.
  *
  * hub_kept is the product's. Tests of the store have simpler ones.

@@ -16,11 +16,9 @@ enum { TEXT_MAX = 4096, END = 255, BROKE = 99 };
 
 const char *check_part_name(enum check_part part)
 {
-    static const char *const names[CHECK_PARTS] = {[CHECK_HEADER] = "header",
-                                                   [CHECK_KEY] = "master key",
-                                                   [CHECK_BASE] = "base",
-                                                   [CHECK_JOURNAL] = "journal",
-                                                   [CHECK_COUNTS] = "counts"};
+    static const char *const names[CHECK_PARTS] = {
+        [CHECK_HEADER] = "header",   [CHECK_KEY] = "master key", [CHECK_BASE] = "base",
+        [CHECK_JOURNAL] = "journal", [CHECK_COUNTS] = "counts",  [CHECK_HISTORY] = "history"};
     return names[part];
 }
 

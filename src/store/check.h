@@ -1,10 +1,10 @@
 /* check.h — is a data directory sound? Read alone, every byte that counts, nothing changed.
  *
- *   header, master key      are what they should be, and belong together
- *   base                    every record: key, order, checksum, sealed part, content
- *   journal                 the chain of blocks from the base's mark to its end, and whether that
- * is a torn tail or damage; each change fits the record before it counts                  of each
- * partition, against base and journal together
+ *   header, key   they are what they should be, and belong together
+ *   base          every record: key, order, checksum, sealed part, content
+ *   journal       the chain of blocks from the base's mark to its end; each change fits its record
+ *   counts        of each partition, against base and journal together
+ *   history       each chunk of each file
  *
  * What is damaged is told piece by piece; the rest is looked at none the less. LMDB believes its
  * pages, so a damaged one may end the process that reads it: the looking is done in a child, and
@@ -25,7 +25,15 @@
 #include "hub/kept.h"
 #include "hub/replay.h"
 
-enum check_part { CHECK_HEADER, CHECK_KEY, CHECK_BASE, CHECK_JOURNAL, CHECK_COUNTS, CHECK_PARTS };
+enum check_part {
+    CHECK_HEADER,
+    CHECK_KEY,
+    CHECK_BASE,
+    CHECK_JOURNAL,
+    CHECK_COUNTS,
+    CHECK_HISTORY,
+    CHECK_PARTS
+};
 
 struct check_finding {
     enum check_part part;
@@ -51,10 +59,11 @@ struct check_result {
     uint32_t partitions; /* 0: the header could not be read */
     bool keys_looked_at; /* there is a master key: sealed parts were opened */
     uint64_t devices, disabled, modules, hub_records; /* sound ones, with the journal applied */
-    uint64_t from, end;          /* the journal: where replay begins, and where it ends */
-    uint64_t recover_to;         /* it is damaged, and sound up to here; 0: not so */
-    uint64_t blocks, changes;    /* in between */
-    int64_t newest_ms;           /* the newest change in between; 0: none */
+    uint64_t from, end;       /* the journal: where replay begins, and where it ends */
+    uint64_t recover_to;      /* it is damaged, and sound up to here; 0: not so */
+    uint64_t blocks, changes; /* in between */
+    int64_t newest_ms;        /* the newest change in between; 0: none */
+    uint64_t history_files, history_changes;
     bool looked_at[CHECK_PARTS]; /* to its end */
     uint64_t findings[CHECK_PARTS];
 };

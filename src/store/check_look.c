@@ -222,7 +222,9 @@ static enum status look_at_all(struct look *l)
     if (!l->found)
         check_no_memory();
     TRY(look_at_base(l));
-    return check_journal(l);
+    TRY(check_journal(l));
+    l->at->part = CHECK_HISTORY;
+    return check_history(l);
 }
 
 enum status check_look(const struct check_options *options, struct directory *d,

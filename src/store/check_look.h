@@ -50,6 +50,7 @@ void check_found(struct look *l, struct check_finding f, const char *format, ...
 /* A sound record is added (by: 1) or taken away (-1). */
 void check_count(struct look *l, const struct store_key *key, const struct kept *kept, int by);
 MUST_USE enum status check_journal(struct look *l);
+MUST_USE enum status check_history(struct look *l);
 
 /* `d` is attached, and locked or a backup; *at is zeroed. Findings go to options->fn. */
 MUST_USE enum status check_look(const struct check_options *options, struct directory *d,

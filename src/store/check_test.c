@@ -2,7 +2,9 @@
 #include "store/store_fixture.h"
 
 #include "store/check.h"
+#include "store/disk_posix.h"
 #include "store/embedded_dir.h"
+#include "store/history.h"
 #include "store/lmdb_raw.h"
 #include "store/seal.h"
 #include "store/value.h"
@@ -428,6 +430,38 @@ TEST(without_its_key_a_backup_is_read_as_far_as_that_goes)
     fixture_remove(path);
 }
 
+/* The segment becomes a history file; then a byte of its first chunk changes, then all of it. */
+TEST(a_damaged_history_file_is_named)
+{
+    static const char history_file[] = "journal/0000000000000000.hist";
+    const char *path = make_journal(0);
+    struct directory d;
+    struct disk *disk;
+    struct history h;
+    struct history_options o = {.replay = &fixture_replay, .history_ms = INT64_MAX};
+    EXPECT_EQ(directory_attach(&d, path, &why), OK);
+    EXPECT_EQ(directory_read_header(&d, &why), OK);
+    EXPECT_EQ(disk_posix_open(d.dir_fd, "journal", &disk), 0);
+    EXPECT_EQ(history_init(&h, disk, d.header.hub_id, &o), 0);
+    history_add(&h, 0, 0);
+    while (history_step(&h, 2000))
+        ;
+    history_fini(&h);
+    disk_posix_close(disk);
+    directory_close(&d);
+    EXPECT_EQ(check(path), OK);
+    EXPECT_EQ(result.findings[CHECK_HISTORY], 0);
+    EXPECT_EQ(result.history_files, 1);
+    EXPECT_EQ(result.history_changes, 10);
+    file_put(in(path, history_file), 120, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("history: journal/0000000000000000.hist: 1 of its 1 chunks are damaged"));
+    file_put(in(path, history_file), 0, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("history: journal/0000000000000000.hist cannot be read"));
+    fixture_remove(path);
+}
+
 TEST(what_cannot_be_looked_at_is_refused)
 {
     const char *path = make();
@@ -455,4 +489,4 @@ TEST_MAIN(RUN(a_sound_directory_has_no_findings_and_is_counted), RUN(nothing_is_
           RUN(damage_in_the_journal_is_told_with_the_place_before_it),
           RUN(a_torn_tail_is_no_damage), RUN(counts_that_are_not_what_is_there_are_told),
           RUN(without_its_key_a_backup_is_read_as_far_as_that_goes),
-          RUN(what_cannot_be_looked_at_is_refused))
+          RUN(a_damaged_history_file_is_named), RUN(what_cannot_be_looked_at_is_refused))

@@ -2,7 +2,7 @@
  * journal's end, or at a place before it, with every version raised.
  *
  * What a restore and a recovery have in common. Because what came after that state may have been
- * seen, nothing that was ever handed out is handed out again (docs/decisions/0004): versions of
+ * seen, nothing that was ever handed out is handed out again (docs/decisions/0005): versions of
  * twins jump (hub/kept.h), so do the numbers of changes in each partition and the positions of the
  * journal, and the new journal begins with the next epoch.
  *

@@ -13,7 +13,7 @@
  * Memory   as rebuild.h says
  * Threads  one; the process has no others (check.h)
  * Errors   a status, with `why` for a person
- * Source   trials F14; docs/decisions/0004
+ * Source   trials F14; docs/decisions/0005
  */
 #ifndef STORE_RESTORE_H
 #define STORE_RESTORE_H
