@@ -135,19 +135,21 @@ static int run_group(const char *group, int argc, char *const *argv)
 void commands_put_markdown(struct buf *b)
 {
     buf_text(
-        b, "# The client commands\n\n"
-           "Made by `twinhub help --markdown`; `--help` of each command prints the same.\n\n"
-           "They find the hub by `--connection-string`, `TWINHUB_CONNECTION_STRING` or its data\n"
-           "directory (`--data`, `TWINHUB_DATA`, else the one `twinhub serve` takes by default).\n"
-           "With a connection string, `--ca` or `TWINHUB_CA` names the CA to trust, unless the\n"
-           "system knows it. Every command takes `--json`, `--help`, and these three options.\n\n"
-           "| exit code | means |\n| --- | --- |\n"
-           "| 0 | done |\n"
-           "| 1 | refused by the hub, or not found |\n"
-           "| 2 | wrong usage |\n"
-           "| 69 | the hub cannot be reached |\n"
-           "| 70 | the machine or the store failed |\n"
-           "| 78 | the configuration cannot work |\n");
+        b,
+        "# The client commands\n\n"
+        "Made by `twinhub help --markdown`; `--help` of each command prints the same.\n\n"
+        "They find the hub by `--connection-string`, `TWINHUB_CONNECTION_STRING` or its data\n"
+        "directory (`--data`, `TWINHUB_DATA`, else the one `twinhub serve` takes by default).\n"
+        "With a connection string, `--ca` or `TWINHUB_CA` names the CA to trust, unless the\n"
+        "system knows it. Every command takes `--json`, `--help`, and these three options; check,\n"
+        "backup and restore work on directories and take `--data` alone.\n\n"
+        "| exit code | means |\n| --- | --- |\n"
+        "| 0 | done |\n"
+        "| 1 | refused by the hub, or not found |\n"
+        "| 2 | wrong usage |\n"
+        "| 69 | the hub cannot be reached |\n"
+        "| 70 | the machine or the store failed |\n"
+        "| 78 | the configuration cannot work |\n");
     for (size_t i = 0; i < COUNT(rows); i++)
         args_put_markdown(b, &rows[i]);
 }
