@@ -1,6 +1,12 @@
 /* Data directories written by released formats must open for ever. tests/golden/store-1 was made by
- * format 1; `store_golden_test make DIR` made it and would make another. */
+ * format 1, before the journal; `store_golden_test make DIR` made it and would make another.
+ * `store_golden_test kill N` kills the taking over 3 N times. */
 #include "store/store_fixture.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "base/text.h"
 #include "store/embedded_dir.h"
@@ -94,20 +100,20 @@ static void on_load(void *owner, enum status st, struct record *record)
     e->seen = true;
 }
 
-TEST(a_directory_of_format_1_opens_and_reads_back)
+/* A copy of the fixture. */
+static const char *copy_all(void)
 {
     const char *path = fixture_path();
     EXPECT_EQ(mkdir(path, 0700), 0);
     copy("twinhub.hdr", path);
     copy("master.key", path);
     copy("base.mdb", path);
-    struct store *s = open_copy(path);
-    struct buf id = {0};
-    text_put_hex(&id, span_of(embedded_dir_directory(env)->header.hub_id, 16));
-    EXPECT_SPAN(buf_span(&id), SPAN("737a74e5f8908fafafcc5252147fbc5b"));
-    buf_fini(&id);
-    EXPECT_EQ(embedded_dir_directory(env)->header.epoch, 1);
-    EXPECT_EQ(s->partitions, 4);
+    return path;
+}
+
+/* Everything that was in the fixture is there. */
+static void expect_rows(struct store *s)
+{
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct expected e = {.row = &rows[i]};
         struct store_key key = fixture_key(rows[i].partition, rows[i].device, rows[i].module);
@@ -120,6 +126,19 @@ TEST(a_directory_of_format_1_opens_and_reads_back)
     EXPECT_EQ(s->parts[0].seq, 1);
     EXPECT_EQ(s->parts[1].seq, 6);
     EXPECT_EQ(s->parts[1].devices, 3);
+}
+
+TEST(a_directory_of_format_1_opens_and_reads_back)
+{
+    const char *path = copy_all();
+    struct store *s = open_copy(path);
+    struct buf id = {0};
+    text_put_hex(&id, span_of(embedded_dir_directory(env)->header.hub_id, 16));
+    EXPECT_SPAN(buf_span(&id), SPAN("737a74e5f8908fafafcc5252147fbc5b"));
+    buf_fini(&id);
+    EXPECT_EQ(embedded_dir_directory(env)->header.epoch, 1);
+    EXPECT_EQ(s->partitions, 4);
+    expect_rows(s);
     EXPECT_EQ(s->parts[2].seq, 0);
     fixture_put(s, fixture_key(2, "new", ""), "written since", "key");
     store_commit(s, 1);
@@ -133,9 +152,86 @@ TEST(a_directory_of_format_1_opens_and_reads_back)
     fixture_remove(path);
 }
 
+/* ---- taken over, and killed at any moment of it (trial F13) ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+/* Opens, writes, and brings the base up to date. Says through `acked` when the write is durable. */
+static void on_durable(void *owner, uint64_t batch)
+{
+    atomic_store((_Atomic uint64_t *)owner, batch);
+}
+
+static _Noreturn void take_over(const char *path, _Atomic uint64_t *acked)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct store *s = open_copy(path);
+    s->owner = acked;
+    s->durable = on_durable;
+    fixture_put(s, fixture_key(2, "new", ""), "written since", "key");
+    store_commit(s, 1);
+    store_close(s);
+    embedded_dir_close(env, 10000);
+    _exit(0);
+}
+
+/* It ends by itself after `us`, or is killed then: how long it took. */
+static int64_t run_for(const char *path, int64_t us, _Atomic uint64_t *acked)
+{
+    int64_t began = now_us();
+    pid_t child = fork();
+    EXPECT(child >= 0);
+    if (child == 0)
+        take_over(path, acked);
+    while (now_us() - began < us && waitpid(child, NULL, WNOHANG) == 0)
+        usleep(20);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return now_us() - began;
+}
+
+static unsigned kills = 12; /* of each of these, in make check */
+
+TEST(killed_while_it_is_taken_over_it_has_everything)
+{
+    _Atomic uint64_t *acked =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(acked != MAP_FAILED);
+    const char *path = copy_all();
+    int64_t whole_us = run_for(path, 10000000, acked);
+    unsigned written = 0;
+    fixture_remove(path);
+    for (unsigned i = 0; i < kills; i++) {
+        path = copy_all();
+        atomic_store(acked, 0);
+        for (unsigned again = 0; again < 3; again++) /* and killed once more while it recovers */
+            run_for(path, (int64_t)(test_random(&seed) % (uint64_t)whole_us), acked);
+        struct store *s = open_copy(path);
+        expect_rows(s);
+        const char *text = fixture_load(s, fixture_key(2, "new", ""));
+        if (atomic_load(acked)) {
+            EXPECT_TEXT(text, "written since|key");
+            written++;
+        }
+        store_close(s);
+        EXPECT_TEXT(embedded_why(embedded_dir_keeper(env)), "");
+        embedded_dir_close(env, 10000);
+        fixture_remove(path);
+    }
+    printf("%u kills, %u of them after the write was acknowledged\n", kills * 3, written);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {RUN(a_directory_of_format_1_opens_and_reads_back)};
+    const struct CMUnitTest tests[] = {RUN(a_directory_of_format_1_opens_and_reads_back),
+                                       RUN(killed_while_it_is_taken_over_it_has_everything)};
+    if (argc == 3 && strcmp(argv[1], "kill") == 0)
+        kills = (unsigned)atoi(argv[2]);
     if (argc == 3 && strcmp(argv[1], "make") == 0) {
         make(argv[2]);
         return 0;
