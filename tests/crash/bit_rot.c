@@ -428,10 +428,12 @@ static void trial(const char *what, unsigned times, void (*damage)(void))
     for (unsigned i = 0; i < times; i++)
         damage();
     check_files();
-    printf("%u %s: %u read right, %u refused, %u taken for a torn write\n", times, what,
+    char figure[64];
+    snprintf(figure, sizeof(figure), "silently wrong reads after %u %s", times, what);
+    printf("       %u %s: %u read right, %u refused, %u taken for a torn write\n", times, what,
            tally[RIGHT], tally[REFUSED], tally[TORN]);
-    printf("%-6s %-58s %10.2f  (limit 0.00)\n", tally[WRONG] ? "FAILED" : "ok",
-           "silently wrong reads", (double)tally[WRONG]);
+    printf("%-6s %-58s %10.2f  (limit 0.00)\n", tally[WRONG] ? "FAILED" : "ok", figure,
+           (double)tally[WRONG]);
 }
 
 int main(int argc, char **argv)
