@@ -21,7 +21,7 @@
 
 enum {
     PARTITIONS = 4,
-    DEVICES = 400,   /* each third has a module */
+    DEVICES = 200,   /* each third has a module */
     IN_JOURNAL = 60, /* changes that the base lacks */
     PAGE = 4096,
     SECTOR = 512,
@@ -104,8 +104,8 @@ static enum status open_keeper(struct embedded_dir **out, struct buf *why)
                                          .clock = fixture_clock,
                                          .replay = &fixture_replay,
                                          .stepped = true,
-                                         .segment_min = 2 << 20,
-                                         .segment_max = 2 << 20};
+                                         .segment_min = 512 << 10,
+                                         .segment_max = 512 << 10};
     return embedded_dir_open(&o, out, why);
 }
 
