@@ -244,6 +244,23 @@ TEST(a_missing_file_is_noticed)
     end(&s);
 }
 
+TEST(a_file_that_does_not_continue_the_one_before_is_noticed)
+{
+    struct scene s;
+    begin_mixed(&s);
+    struct history_head head;
+    uint8_t *bytes = history_content(&s, 1)->data;
+    EXPECT_EQ(history_head_decode(bytes, &head), OK);
+    head.before++;
+    history_head_encode(&head, bytes);
+    size_t damaged;
+    uint64_t broken = 0;
+    EXPECT_EQ(count_entries(&s, (struct history_query){0}, &damaged, &broken), s.tape.count);
+    EXPECT_EQ(damaged, 1);
+    EXPECT_EQ(broken, s.tape.done[1].start);
+    end(&s);
+}
+
 TEST(a_block_missing_from_a_segment_is_noticed)
 {
     struct scene s;
@@ -298,5 +315,6 @@ TEST_MAIN(RUN(all_changes_and_counts_come_in_the_order_of_the_journal),
           RUN(a_damaged_chunk_is_named_and_harms_no_other),
           RUN(without_its_index_a_file_is_still_read),
           RUN(a_file_without_head_or_footer_is_passed_over_and_named),
-          RUN(a_missing_file_is_noticed), RUN(a_block_missing_from_a_segment_is_noticed),
-          RUN(a_disk_that_refuses_is_told))
+          RUN(a_missing_file_is_noticed),
+          RUN(a_file_that_does_not_continue_the_one_before_is_noticed),
+          RUN(a_block_missing_from_a_segment_is_noticed), RUN(a_disk_that_refuses_is_told))
