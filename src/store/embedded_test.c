@@ -148,6 +148,40 @@ TEST(shards_on_threads_of_their_own_lose_nothing_while_checkpoints_run)
     run_shards(60000);
 }
 
+/* Closed at any moment of a checkpoint, whose thread may be writing what it was offered. */
+TEST(handles_come_and_go_while_checkpoints_run)
+{
+    enum { ROUNDS = 80, CHANGED = 40 };
+    struct owner owner;
+    struct store *s = begin(&owner);
+    uint64_t random = 1;
+    char id[16], body[16];
+    for (int round = 1; round <= ROUNDS; round++) {
+        snprintf(body, sizeof(body), "%d", round);
+        for (int i = 0; i < CHANGED; i++) {
+            snprintf(id, sizeof(id), "d%d", i);
+            for (uint32_t p = 0; p < 4; p++)
+                fixture_put(s, fixture_key(p, id, ""), body, "key");
+        }
+        store_commit(s, 1);
+        wait_durable(s, &owner, 1);
+        for (uint64_t polls = test_random(&random) % 400; polls > 0; polls--)
+            store_poll(s);
+        store_close(s);
+        s = shard(&owner, 0, 1);
+        EXPECT_EQ(atoi(fixture_load(s, fixture_key(3, "d39", ""))), round);
+    }
+    EXPECT(stats().checkpoints > 5);
+    end(s);
+    s = begin(&owner);
+    for (uint32_t p = 0; p < 4; p++) {
+        EXPECT_EQ(s->parts[p].seq, ROUNDS * CHANGED);
+        EXPECT_EQ(atoi(fixture_load(s, fixture_key(p, "d0", ""))), ROUNDS);
+    }
+    end(s);
+    forget();
+}
+
 /* -- durability -- */
 
 TEST(async_batches_are_durable_before_the_sync_and_there_after_closing)
@@ -255,6 +289,7 @@ TEST(the_first_failed_write_of_the_base_is_the_last)
 
 TEST_MAIN(RUN(the_hot_table_empties_and_segments_are_removed),
           RUN(shards_on_threads_of_their_own_lose_nothing_while_checkpoints_run),
+          RUN(handles_come_and_go_while_checkpoints_run),
           RUN(async_batches_are_durable_before_the_sync_and_there_after_closing),
           RUN(async_checkpoints_wait_for_the_sync),
           RUN(the_first_failed_write_of_the_base_is_the_last))
