@@ -176,7 +176,7 @@ TEST(a_list_has_every_file_with_its_size_and_no_folder)
     for (char name[] = "a"; name[0] <= 'e'; name[0]++) {
         struct disk_file *f;
         EXPECT_EQ(disk_open(disk, name, true, &f), 0);
-        EXPECT_EQ(write_text(f, 0, "xxxx" + ('e' - name[0]), ""), 0); /* 0 to 4 bytes */
+        EXPECT_EQ(write_text(f, 0, &"xxxx"['e' - name[0]], ""), 0); /* 0 to 4 bytes */
         disk_close(f);
     }
     EXPECT_EQ(disk_list(disk, on_name, &l), 0);
