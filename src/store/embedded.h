@@ -72,7 +72,8 @@ MUST_USE enum status embedded_open(const struct embedded_options *options, struc
 void embedded_close(struct embedded *e, int64_t patience_ms);
 
 /* A handle for the partitions p with p % count == index. The caller sets owner, durable, failed and
- * wake before using it; `wake` runs on other threads, under a lock, so it may only signal. */
+ * wake before using it; `wake` runs on other threads, under a lock, so it may only signal, and not
+ * before the first commit or poll. */
 struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count);
 
 /* What failed, in words; empty while nothing has. Any thread; constant once not empty. */

@@ -134,10 +134,12 @@ static inline struct store *test_embedded_shard(struct test_embedded *t, struct 
     return s;
 }
 
-/* Every actor and every handle, until there is nothing to do. */
+/* Every actor and every handle, until there is nothing to do: a handle's answer is seen one round
+ * later. */
 static inline void test_embedded_run(struct test_embedded *t, struct store *a, struct store *b)
 {
-    for (bool done = true; done;) {
+    bool done;
+    for (int idle = 0; idle < 2; idle = done ? 0 : idle + 1) {
         done = false;
         for (int i = 0; i < ACTORS; i++)
             done = embedded_step(t->e, (enum embedded_actor)i) || done;

@@ -18,10 +18,24 @@ static void reader_failed(struct handle *h)
     embedded_fail(h->env, "read the base", base_status(b, error), base_text(b, error));
 }
 
+static void wake_owner(const struct handle *h)
+{
+    if (h->store.wake)
+        h->store.wake(h->store.owner);
+}
+
+/* Until its first commit or poll the owner may still be writing down who it is (store.h). */
 void handle_wake(struct handle *h)
 {
-    if (!atomic_exchange(&h->woken, true) && h->store.wake)
-        h->store.wake(h->store.owner);
+    if (!atomic_exchange(&h->woken, true) && atomic_load(&h->owned))
+        wake_owner(h);
+}
+
+/* From here on it may be woken; whoever wanted to before could not. */
+static void own(struct handle *h)
+{
+    if (!atomic_exchange(&h->owned, true) && atomic_load(&h->woken))
+        wake_owner(h);
 }
 
 size_t handle_row_bytes(const struct table_row *row)
@@ -291,6 +305,7 @@ static void embedded_commit(struct store *s, uint64_t number)
 {
     struct handle *h = handle_of(s);
     CHECK(h->given == 0 || number == h->given + 1);
+    own(h);
     if (h->given == 0)
         h->durable = number - 1;
     h->given = number;
@@ -305,6 +320,7 @@ static void embedded_poll(struct store *s)
 {
     struct handle *h = handle_of(s);
     CHECK(h->reader->depth == 0); /* not from within a scan: it would lose rows */
+    atomic_store(&h->owned, true);
     atomic_store(&h->woken, false);
     bool failed = embedded_failed(h->env);
     if (!h->told)

@@ -95,6 +95,7 @@ struct handle {
     _Atomic uint64_t written, synced; /* blocks, by the journal */
     _Atomic uint64_t waiting;         /* bytes of blocks given and not written */
     _Atomic uint64_t hot_bytes;
+    _Atomic bool owned; /* the owner has called: its `wake` is set */
     _Atomic bool woken;
     _Atomic int exchange; /* enum exchange */
     struct offer *offer;  /* by exchange */

@@ -406,6 +406,28 @@ TEST(a_checkpoint_does_not_pass_over_what_no_handle_has)
     end(a);
 }
 
+/* Its owner may not have written down yet how to wake it; nor must it wait for ever. */
+TEST(an_owner_is_not_woken_before_its_first_call_and_not_forgotten)
+{
+    struct store *s = begin();
+    test_embedded_put(s, 1, 0, 40, long_body);
+    store_commit(s, 1);
+    store_close(s);
+    EXPECT_EQ(owner.durable, 1);
+    embedded_close(t.e, 0);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT(embedded_step(t.e, ACTOR_CHECKPOINT)); /* begins, and asks */
+    EXPECT(embedded_step(t.e, ACTOR_CHECKPOINT));
+    EXPECT(!embedded_step(t.e, ACTOR_CHECKPOINT));
+    EXPECT_EQ(owner.woken, 0);
+    store_commit(s, 1);
+    EXPECT_EQ(owner.woken, 1);
+    run(s);
+    EXPECT_EQ(test_embedded_stats(&t).checkpoints, 1);
+    end(s);
+}
+
 /* -- starts -- */
 
 /* What a killed process wrote and had not synced is read by the next one, which may tell others of
@@ -482,6 +504,7 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(a_handle_closed_without_space_acknowledges_no_more),
           RUN(the_first_failed_write_or_sync_is_the_last_and_every_handle_hears_it),
           RUN(a_handle_may_be_closed_at_any_step_of_a_checkpoint),
+          RUN(an_owner_is_not_woken_before_its_first_call_and_not_forgotten),
           RUN(a_checkpoint_does_not_pass_over_what_no_handle_has), RUN(what_a_start_has_read_lasts),
           RUN(a_start_whose_journal_cannot_be_synced_is_refused),
           RUN(a_journal_that_must_be_there_is_not_begun_again),
