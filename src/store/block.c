@@ -101,6 +101,7 @@ enum status block_read(struct span in, struct block *out)
 static bool fills(const struct block *block, struct span body)
 {
     for (uint32_t i = 0; i < block->entries; i++) {
+        SPAN_SOUND(body);
         if (body.len < ENTRY_HEAD)
             return false;
         uint64_t need = (uint64_t)load_u32le(body.data) + load_u32le(body.data + 4) + ENTRY_HEAD;
@@ -110,9 +111,11 @@ static bool fills(const struct block *block, struct span body)
     }
     if (body.len != (uint64_t)block->counts * COUNTS_BYTES)
         return false;
-    for (; body.len; body = span_skip(body, COUNTS_BYTES))
+    for (; body.len; body = span_skip(body, COUNTS_BYTES)) {
+        SPAN_SOUND(body);
         if (load_u32le(body.data + 4))
             return false; /* of a later format */
+    }
     return true;
 }
 

@@ -120,8 +120,8 @@ static enum status open_all(struct reading *g, struct names *names)
     r->segments = calloc(names->count, sizeof(*r->segments));
     if (!r->segments)
         check_no_memory();
-    for (; r->count < names->count; r->count++)
-        TRY(open_segment(g, names->starts[r->count], segment_at(g, r->count)));
+    for (size_t i = 0; i < names->count; i++, r->count++)
+        TRY(open_segment(g, names->starts[i], segment_at(g, i)));
     return OK;
 }
 
