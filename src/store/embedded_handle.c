@@ -355,21 +355,12 @@ static enum store_room embedded_room(const struct store *s)
 
 /* -- life -- */
 
-/* Rows from one table to another; those of `h`'s partitions, or all. */
-static void move_rows(struct table *from, struct table *to, const struct handle *h)
+static bool is_of(const void *ctx, struct span key)
 {
-    struct table_row *row = from->first[0], *next;
-    for (; row; row = next) {
-        next = row->next[0];
-        struct store_key key;
-        CHECK(key_decode(table_key(row), &key));
-        if (h && key.partition % h->count != h->index)
-            continue;
-        struct table_row *copy = table_get(to, table_key(row));
-        table_set(copy, row->record);
-        copy->batch = row->batch;
-        table_remove(from, row);
-    }
+    const struct handle *h = ctx;
+    struct store_key parts;
+    CHECK(key_decode(key, &parts));
+    return parts.partition % h->count == h->index;
 }
 
 size_t handle_table_bytes(const struct table *t)
@@ -421,7 +412,7 @@ static void embedded_store_close(struct store *s)
     drop_blocks(h);
     pthread_mutex_unlock(&e->lock);
     embedded_poll(s);
-    move_rows(&h->hot, &e->left, NULL);
+    table_move(&e->left, &h->hot, is_of, h);
     table_fini(&h->hot);
     base_reader_close(h->reader);
     seal_destroy(h->seal);
@@ -467,7 +458,7 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
     h->offer = zeroed(1, sizeof(*h->offer));
     h->offer->parts = zeroed(e->o.partitions, sizeof(*h->offer->parts));
     table_init(&h->hot, e->hash_key);
-    move_rows(&e->left, &h->hot, h);
+    table_move(&h->hot, &e->left, is_of, h);
     atomic_store(&h->hot_bytes, handle_table_bytes(&h->hot));
     if (base_reader_open(e->base, &h->reader) != OK)
         reader_failed(h);

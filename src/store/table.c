@@ -119,6 +119,50 @@ void table_remove(struct table *t, struct table_row *row)
     free_row(row);
 }
 
+/* A table that is linked anew, from its first row to its last. */
+struct chain {
+    struct table *table;
+    struct table_row *last[TABLE_LEVELS];
+};
+
+static struct table_row *chain_begin(struct chain *c, struct table *t)
+{
+    struct table_row *first = t->first[0];
+    *c = (struct chain){.table = t};
+    memset(t->first, 0, sizeof(t->first));
+    t->changes++;
+    return first;
+}
+
+static void chain_put(struct chain *c, struct table_row *row)
+{
+    for (int level = 0; level < row->levels; level++) {
+        *link_of(c->table, c->last[level], level) = row;
+        row->next[level] = NULL;
+        c->last[level] = row;
+    }
+}
+
+void table_move(struct table *to, struct table *from, table_pick_fn *pick, const void *ctx)
+{
+    struct chain stay, go;
+    CHECK(to->hash_key.k0 == from->hash_key.k0);
+    CHECK(to->hash_key.k1 == from->hash_key.k1);
+    struct table_row *there = chain_begin(&go, to), *here = chain_begin(&stay, from);
+    while (there || here) {
+        int order = !here ? 1 : !there ? -1 : span_compare(table_key(here), table_key(there));
+        CHECK(order != 0);
+        struct table_row *row = order < 0 ? here : there;
+        *(order < 0 ? &here : &there) = row->next[0];
+        bool goes = order < 0 && pick(ctx, table_key(row));
+        if (goes) {
+            map_remove(&from->map, &row->node);
+            map_add(&to->map, row->node.hash, &row->node);
+        }
+        chain_put(order > 0 || goes ? &go : &stay, row);
+    }
+}
+
 struct table_row *table_after(const struct table *t, struct span key)
 {
     struct table_row *path[TABLE_LEVELS];

@@ -50,6 +50,11 @@ struct table_row *table_get(struct table *t, struct span key);
 void table_set(struct table_row *row, struct record *record);
 void table_remove(struct table *t, struct table_row *row);
 
+/* Moves the rows that are picked from one table to another with the same hash key, which has none
+ * of their keys. Both are walked once, so a whole table moves in the time of a walk. */
+typedef bool table_pick_fn(const void *ctx, struct span key);
+void table_move(struct table *to, struct table *from, table_pick_fn *pick, const void *ctx);
+
 /* The first row whose key is greater than `key`, NULL when there is none. */
 struct table_row *table_after(const struct table *t, struct span key);
 

@@ -8,6 +8,8 @@ static char names[KEYS][8]; /* in key order */
 
 static struct span name(size_t i)
 {
+    if (!*names[i])
+        snprintf(names[i], sizeof(names[i]), "k%03zu", i);
     return span_text(names[i]);
 }
 
@@ -38,8 +40,6 @@ TEST(a_table_agrees_with_a_sorted_array_after_any_changes)
     struct table t;
     table_init(&t, (struct hash_key){1, 2});
     EXPECT(table_find(&t, SPAN("x")) == NULL);
-    for (size_t i = 0; i < KEYS; i++)
-        snprintf(names[i], sizeof(names[i]), "k%03zu", i);
     for (int step = 0; step < 5000; step++) {
         size_t i = test_random(&seed) % KEYS;
         uint64_t changes = t.changes;
@@ -67,6 +67,54 @@ TEST(a_table_agrees_with_a_sorted_array_after_any_changes)
     table_fini(&t);
 }
 
+static bool is_picked(const void *ctx, struct span key)
+{
+    return (key.data[key.len - 1] - '0') % 2 == *(const int *)ctx;
+}
+
+/* Some rows in each; those of one that are odd, or even, go to the other. */
+TEST(a_move_takes_what_is_picked_and_leaves_both_tables_whole)
+{
+    uint64_t seed = 6;
+    for (int round = 0; round < 200; round++) {
+        struct record *models[2][KEYS] = {{NULL}};
+        struct table tables[2];
+        int odd = round % 2;
+        unsigned rows = 1 + round % 4; /* many, fewer */
+        for (int i = 0; i < 2; i++)
+            table_init(&tables[i], (struct hash_key){1, 2});
+        for (size_t i = 0; i < KEYS; i++) {
+            uint64_t where = test_random(&seed) % (2 * rows + 1);
+            if (where > 1)
+                continue;
+            struct table *t = &tables[where];
+            models[where][i] = record_create(0, 0);
+            table_set(table_get(t, name(i)), models[where][i]);
+            table_find(t, name(i))->batch = i;
+            record_unref(models[where][i]);
+        }
+        table_move(&tables[0], &tables[1], is_picked, &odd);
+        for (size_t i = 0; i < KEYS; i++) {
+            if (!models[1][i] || !is_picked(&odd, name(i)))
+                continue;
+            models[0][i] = models[1][i];
+            models[1][i] = NULL;
+            EXPECT_EQ(table_find(&tables[0], name(i))->batch, i);
+        }
+        for (int i = 0; i < 2; i++) {
+            check_all(&tables[i], models[i]);
+            for (size_t k = 0; k < KEYS; k++) { /* by every level */
+                size_t next = k + 1;
+                while (next < KEYS && !models[i][next])
+                    next++;
+                struct table_row *after = table_after(&tables[i], name(k));
+                EXPECT(next == KEYS ? !after : after && span_eq(table_key(after), name(next)));
+            }
+            table_fini(&tables[i]);
+        }
+    }
+}
+
 TEST(the_upper_levels_hold_a_share_of_the_rows)
 {
     struct table t;
@@ -82,4 +130,5 @@ TEST(the_upper_levels_hold_a_share_of_the_rows)
 }
 
 TEST_MAIN(RUN(a_table_agrees_with_a_sorted_array_after_any_changes),
+          RUN(a_move_takes_what_is_picked_and_leaves_both_tables_whole),
           RUN(the_upper_levels_hold_a_share_of_the_rows))
