@@ -150,11 +150,22 @@ static void count_event(struct conn *c, const struct mqtt_action *action)
     answer(c, action, &outcome);
 }
 
+/* Does it change the session, which must not be until the store can have the change? */
+static bool waits_unread(const struct conn *c, const struct mqtt_packet *p)
+{
+    return c->mqtt.state == M_OPEN && (p->type == MQTT_SUBSCRIBE || p->type == MQTT_UNSUBSCRIBE) &&
+           room_waits(c->shard, &(struct op){.kind = OP_SESSION_SAVE}, (struct span){0});
+}
+
 /* One packet; false when it was not used up and must come again. */
 static bool step(struct conn *c, const struct mqtt_packet *p)
 {
     struct shard *s = c->shard;
     struct mqtt_action action;
+    if (waits_unread(c, p)) {
+        room_park(c);
+        return false;
+    }
     struct mqtt_context around = context(c);
     buf_clear(&s->out);
     enum status st = mqtt_session_packet(&c->mqtt, p, &around, &action, &s->out);
