@@ -237,8 +237,11 @@ void history_add(struct history *h, uint64_t start, uint64_t used)
         if (!h->done)
             check_no_memory();
     }
-    h->done[h->stats.pending++] =
-        (struct history_done){.start = start, .used = used, .made = h->options.history_ms == 0};
+    h->done[h->stats.pending++] = (struct history_done){
+        .start = start,
+        .used = used,
+        .made = h->options.history_ms == 0 || is_file(h, find_file(h, start), start),
+    };
 }
 
 bool history_step(struct history *h, int64_t wall_ms)
@@ -322,10 +325,11 @@ static int settle(struct history *h, uint64_t start)
     history_file_close(&file);
     if (st == UNAVAILABLE)
         return error;
+    bool held = is_held(h); /* then history_add is told of the segment, and it goes later */
     if (st == OK)
-        return remove_name(h, segment);
+        return held ? 0 : remove_name(h, segment);
     forget_file(h, i); /* the segment still has all of it */
-    return remove_name(h, history);
+    return held ? 0 : remove_name(h, history);
 }
 
 int history_init(struct history *h, struct disk *disk, const uint8_t hub_id[16],

@@ -494,6 +494,31 @@ TEST(a_start_removes_leftovers_and_doubles)
     end(&s);
 }
 
+/* The hub ended while a backup read, and starts again. */
+TEST(a_start_while_a_backup_reads_removes_no_segment)
+{
+    struct scene s;
+    begin(&s, SEGMENT, 2);
+    tape_make(&s.tape, 0, true);
+    tape_make(&s.tape, 1, true);
+    test_disk_content(&s.disk, file_at(&s, 1))->len /= 2;
+    s.held = true;
+    open_history(&s);
+    add_all(&s);
+    run(&s, s.tape.now_ms);
+    for (size_t i = 0; i < 2; i++)
+        EXPECT(is_there(&s, segment_at(&s, i)));
+    s.held = false;
+    run(&s, s.tape.now_ms);
+    for (size_t i = 0; i < 2; i++)
+        EXPECT(!is_there(&s, segment_at(&s, i)));
+    EXPECT_EQ(s.history.stats.made, 1);
+    EXPECT_EQ(s.history.stats.files, 2);
+    EXPECT_EQ(s.history.stats.errors, 0);
+    EXPECT_EQ(expect_suffix(&s), s.tape.count);
+    end(&s);
+}
+
 TEST_MAIN(RUN(segments_become_files_and_go), RUN(a_step_is_about_a_mebibyte),
           RUN(without_history_segments_are_only_removed),
           RUN(what_is_too_old_is_removed_oldest_first),
@@ -505,4 +530,5 @@ TEST_MAIN(RUN(segments_become_files_and_go), RUN(a_step_is_about_a_mebibyte),
           RUN(a_failure_at_any_step_loses_and_doubles_nothing),
           RUN(a_power_cut_at_any_step_loses_and_doubles_nothing),
           RUN(a_power_cut_while_the_oldest_go_leaves_no_hole),
-          RUN(a_start_removes_leftovers_and_doubles))
+          RUN(a_start_removes_leftovers_and_doubles),
+          RUN(a_start_while_a_backup_reads_removes_no_segment))
