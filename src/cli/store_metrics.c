@@ -22,6 +22,7 @@ static const struct {
     ROW(history_bytes,   "twinhub_history_bytes",             "gauge",   "their size"),
     ROW(history_dropped, "twinhub_history_dropped_total",     "counter", "segments not kept as history for want of space"),
     ROW(history_kept,    "twinhub_history_stuck_segments",    "gauge",   "segments that could not be made history"),
+    ROW(history_errors,  "twinhub_history_errors_total",      "counter", "disk errors while history was made or removed"),
 #undef ROW
     /* clang-format on */
 };

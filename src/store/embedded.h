@@ -89,6 +89,7 @@ struct embedded_stats {
     uint64_t history_files, history_bytes; /* kept now */
     uint64_t history_dropped;              /* segments not kept, for want of space */
     uint64_t history_kept;                 /* segments that could not be made history */
+    uint64_t history_errors;               /* of the disk, while it was made or removed */
     uint64_t replayed;                     /* blocks, at the start */
     uint64_t checkpointing;                /* 1 while a checkpoint is under way */
     bool no_space;

@@ -32,9 +32,10 @@ static void on_name(void *owner, const char *name, uint64_t size)
 {
     struct leftover *left = owner;
     (void)size;
-    if (left->found || strlen(name) > DISK_NAME_MAX)
+    size_t len = strlen(name);
+    if (left->found || len > DISK_NAME_MAX)
         return;
-    strcpy(left->name, name);
+    memcpy(left->name, name, len + 1);
     left->found = true;
 }
 

@@ -141,16 +141,16 @@ static bool write_or_turn(struct embedded *e)
 
 bool journal_step(struct embedded *e)
 {
-    bool done = true;
+    bool done = false;
     pthread_mutex_lock(&e->lock);
-    if (embedded_failed(e))
-        done = false;
-    else if (sync_is_due(e))
-        sync_group(e);
-    else if (list_empty(&e->queue))
-        done = false;
-    else
-        done = write_or_turn(e);
+    if (!embedded_failed(e)) {
+        if (sync_is_due(e)) {
+            sync_group(e);
+            done = true;
+        } else if (!list_empty(&e->queue)) {
+            done = write_or_turn(e);
+        }
+    }
     pthread_mutex_unlock(&e->lock);
     return done;
 }
@@ -245,15 +245,17 @@ static bool step_history(struct embedded *e)
 {
     int64_t wall_ms = e->o.clock(e->o.clock_ctx).wall_ms;
     pthread_mutex_unlock(&e->lock);
+    const struct history_stats *s = &e->history.stats;
+    uint64_t there = s->files + s->pending;
     bool done = history_step(&e->history, wall_ms);
     pthread_mutex_lock(&e->lock);
-    const struct history_stats *s = &e->history.stats;
     e->stats.history_files = s->files;
     e->stats.history_bytes = s->bytes;
     e->stats.history_dropped = s->dropped;
     e->stats.history_kept = s->kept;
-    if (done)
-        e->retry_ms = 0; /* there may be space now */
+    e->stats.history_errors = s->errors;
+    if (s->files + s->pending < there)
+        e->retry_ms = 0; /* a file less: there may be space now */
     return done;
 }
 

@@ -120,6 +120,7 @@ struct old_segment {
     uint64_t start, size, used; /* used: position after its last block; 0: not known */
 };
 
+/* Each group's fields in an order without gaps. */
 struct embedded {
     struct embedded_options o;
     struct disk *disk;
@@ -129,45 +130,46 @@ struct embedded {
     struct table left; /* records the base lacks, of no handle; the main thread's */
 
     pthread_t threads[ACTORS];
-    int thread_count; /* main thread */
     pthread_mutex_t lock;
     pthread_cond_t work[ACTORS], progress;
 
     /* lock: */
-    bool signalled[ACTORS];     /* there may be something to do */
     struct list handles, queue; /* queue: journal_block, by link */
-    bool has_left;              /* `left` is not empty: no checkpoint can have everything */
-    bool stopping;
-    struct mark durable;     /* the journal lasts up to here */
-    struct mark replay_from; /* the base has all before */
+    struct mark durable;        /* the journal lasts up to here */
+    struct mark replay_from;    /* the base has all before */
     struct segment spare;
-    bool has_spare;
-    bool waits_for_spare; /* the journal does, … */
-    uint64_t spare_need;  /* … for one of this size at least */
-    uint64_t spare_size;  /* not 0: a larger one found no space */
+    uint64_t spare_need; /* the journal waits for one of this size at least */
+    uint64_t spare_size; /* not 0: a larger one found no space */
     struct old_segment *old;
     size_t old_count, old_room;
     struct embedded_stats stats;
     char why[256];
 
-    /* read without the lock: */
-    _Atomic int failed; /* enum status */
-    _Atomic bool no_segment, no_base_space;
-    _Atomic uint64_t tail, hot;
-
     /* the journal's: */
     struct journal journal;
     struct list taken; /* a group: written, not acknowledged */
-    bool unsynced;     /* something is written and not synced */
     int64_t synced_ms;
 
     /* the spare's: */
     struct segment_maker maker;
-    bool making;
     struct history history;
     int64_t retry_ms; /* mono: not before */
 
     struct checkpoint checkpoint;
+
+    /* read without the lock: */
+    _Atomic uint64_t tail, hot;
+    _Atomic int failed; /* enum status */
+    _Atomic bool no_segment, no_base_space;
+
+    int thread_count;       /* the main thread's */
+    bool signalled[ACTORS]; /* lock: there may be something to do */
+    bool has_left;          /* lock: `left` is not empty, so no checkpoint can have everything */
+    bool stopping;          /* lock */
+    bool has_spare;         /* lock */
+    bool waits_for_spare;   /* lock: the journal does */
+    bool unsynced;          /* the journal's: something is written and not synced */
+    bool making;            /* the spare's */
 };
 
 static inline int64_t embedded_mono(const struct embedded *e)

@@ -319,7 +319,7 @@ static void on_broken(int signum)
 static enum verdict judge(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
-    int status;
+    int status = 0;
     *shared = (struct shared){.verdict = RIGHT};
     pid_t child = fork();
     if (child == 0) {
