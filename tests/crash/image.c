@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -219,6 +220,14 @@ static void add_write(struct image_node *node, size_t entry)
     node->writes[node->count++] = (struct image_write){.entry = entry};
 }
 
+/* Good until the next call. */
+static const char *path_text(const struct image_entry *e)
+{
+    static char text[PATH_MAX];
+    snprintf(text, sizeof(text), "%.*s", SPAN_ARG(e->path));
+    return text;
+}
+
 static void change_name(struct image *im, size_t index)
 {
     const struct image_entry *e = &im->entries[index];
@@ -228,7 +237,7 @@ static void change_name(struct image *im, size_t index)
     } else if (e->head.type == REC_RENAME) {
         struct image_name *from = find_name(&im->now, e->path);
         if (!from)
-            give_up("an unknown file was renamed", "");
+            give_up("an unknown file was renamed", path_text(e));
         node = from->node;
     }
     if (e->head.type == REC_CREATE)
@@ -258,7 +267,8 @@ static void sync_data(struct image *im, struct image_node *node, size_t before)
     for (; i < node->count && node->writes[i].entry < before; i++)
         apply_whole(&node->synced, &im->entries[node->writes[i].entry]);
     node->count -= i;
-    memmove(node->writes, node->writes + i, node->count * sizeof(*node->writes));
+    if (node->count)
+        memmove(node->writes, node->writes + i, node->count * sizeof(*node->writes));
 }
 
 static void done(struct image *im, size_t number)
@@ -287,7 +297,7 @@ static void open_existing(struct image *im, const struct image_entry *e)
 {
     struct image_name *name = find_name(&im->now, e->path);
     if (!name)
-        give_up("a file nobody made was opened", "");
+        give_up("a file nobody made was opened", path_text(e));
     im->node_of[e->head.file] = name->node;
 }
 
