@@ -121,6 +121,7 @@ void conn_end(struct conn *c, enum status why, const char *reason)
     if (c->kind != CONN_HTTP)
         mqtt_conn_end(c);
     list_remove(&c->ready);
+    room_count(c);
     buf_fini(&c->in);
     link_read(c->link, false);
     link_close(c->link);
@@ -255,8 +256,9 @@ static bool may_run(const struct conn *c)
 /* Its next operation waits for the store; what comes behind it is looked at for pings. */
 static bool may_ping(const struct conn *c)
 {
-    return c->waits_room && c->mqtt.state == M_OPEN && c->in.len < WAITING_INPUT_MAX &&
-           c->replies < UNANSWERED_MAX;
+    bool room = c->in.len < WAITING_INPUT_ONE || c->shard->waiting_in < WAITING_INPUT_ALL;
+    return c->waits_room && c->mqtt.state == M_OPEN && room &&
+           c->replies + c->queued < UNANSWERED_MAX;
 }
 
 /* Read from the socket only what can be used soon. */
@@ -265,6 +267,7 @@ static void set_reading(struct conn *c)
     struct shard *s = c->shard;
     if (c->ended || c->moving)
         return;
+    room_count(c);
     bool goes_on = may_run(c) || may_ping(c);
     bool no_read = c->in.len > 0 && (!goes_on || c->in.len > MQTT_HEAD_MAX + MQTT_PACKET_MAX);
     if (no_read == c->no_read)

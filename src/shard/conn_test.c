@@ -75,6 +75,52 @@ TEST(a_connection_moves_to_the_owner_with_what_it_said)
     bench_fini(&b);
 }
 
+/* ---- a store without room ---- */
+
+enum { WAITING = 60, WAITING_PACKET = 200000 };
+
+TEST(behind_writes_that_wait_little_of_each_is_read_once_it_is_much_of_all)
+{
+    static struct client all[WAITING];
+    struct buf write = {0}, large = {0};
+    char name[16];
+    bench_init(&b, 1);
+    struct mqtt_publish m = {.topic = SPAN("$iothub/twin/PATCH/properties/reported/"),
+                             .payload = SPAN("{\"a\":1}")};
+    mqtt_publish_encode(&write, &m);
+    buf_byte(&large, 0x30); /* the head of a PUBLISH, and most of it */
+    buf_put(&large, SPAN("\xa0\x9c\x0c"));
+    buf_reserve(&large, WAITING_PACKET);
+    memset(large.data + large.len, 'x', WAITING_PACKET - 4096);
+    large.len += WAITING_PACKET - 4096;
+    for (int i = 0; i < WAITING; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        bench_create(&b, name);
+        connect_device(&all[i], name, false);
+    }
+    memory_store_room(b.shards[0]->store, STORE_BUSY);
+    size_t first_unread = WAITING;
+    for (size_t i = 0; i < WAITING; i++) {
+        client_say(&all[i], buf_span(&write));
+        EXPECT(all[i].reading); /* it may still ping */
+        client_say(&all[i], buf_span(&large));
+        client_say(&all[i], SPAN("x"));
+        if (!all[i].reading && first_unread == WAITING)
+            first_unread = i;
+    }
+    EXPECT_EQ(first_unread, WAITING_INPUT_ALL / (WAITING_PACKET - 4096));
+    EXPECT(!all[WAITING - 1].reading);
+    memory_store_room(b.shards[0]->store, STORE_OPEN);
+    bench_settle(&b);
+    EXPECT_EQ(b.shards[0]->waiting_in, 0);
+    EXPECT(all[WAITING - 1].reading);
+    for (int i = 0; i < WAITING; i++)
+        client_end(&all[i]);
+    buf_fini(&write);
+    buf_fini(&large);
+    bench_fini(&b);
+}
+
 /* ---- WebSocket ---- */
 
 TEST(frames_behind_an_upgrade_that_had_to_wait_are_frames)
@@ -366,7 +412,8 @@ TEST(totals_count_what_happened)
     bench_fini(&b);
 }
 
-TEST_MAIN(RUN(a_websocket_that_breaks_where_it_would_move_is_used_no_more),
+TEST_MAIN(RUN(behind_writes_that_wait_little_of_each_is_read_once_it_is_much_of_all),
+          RUN(a_websocket_that_breaks_where_it_would_move_is_used_no_more),
           RUN(a_connection_moves_to_the_owner_with_what_it_said),
           RUN(frames_behind_an_upgrade_that_had_to_wait_are_frames),
           RUN(what_came_before_a_close_frame_counts),

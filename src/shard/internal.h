@@ -7,9 +7,10 @@
 #include "wire/websocket.h"
 
 enum {
-    OPS_A_TURN = 16,             /* of one connection, then the next */
-    UNANSWERED_MAX = 16,         /* replies held; then its socket is not read */
-    WAITING_INPUT_MAX = 4096,    /* behind a write the store has no room for; then the same */
+    OPS_A_TURN = 16,          /* of one connection, then the next */
+    UNANSWERED_MAX = 16,      /* replies held; then its socket is not read */
+    WAITING_INPUT_ONE = 4096, /* read of one connection behind a write that waits for the store */
+    WAITING_INPUT_ALL = 8 << 20, /* and beyond that of all together */
     UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
@@ -36,6 +37,8 @@ struct conn {
     enum conn_kind kind;
     bool parked;      /* something it reads is being loaded */
     bool waits_room;  /* in shard.waiting: its next operation writes, and the store is busy */
+    unsigned queued;  /* whole packets that wait with it, pings aside */
+    size_t counted;   /* its share of shard.waiting_in */
     bool moving;      /* on its way to another shard */
     bool ended;       /* nothing is read any more */
     bool no_read;     /* reading is off */
@@ -92,7 +95,7 @@ void conn_sweep(struct shard *s);
 /* Use bytes of `in`, at most OPS_A_TURN packets; returns how many bytes were used. */
 size_t mqtt_conn_run(struct conn *c, struct span in);
 void mqtt_conn_end(struct conn *c);
-/* Answer the PINGREQs among what waits in c->in. */
+/* Answer the PINGREQs among what waits in c->in, and count the others. */
 void mqtt_conn_pings(struct conn *c);
 
 /* ---- http_conn.c ---- */
@@ -103,13 +106,15 @@ void http_conn_answer(struct shard *s, struct call *call);
  *
  * While it is busy, operations that write wait in their places: those of a connection with what
  * came behind them, calls in shard.calls. Reading goes on, so that who only reads, or pings, is
- * answered. Without space, what needs some is refused before it is applied. `mode` is the
- * importMode of a bulk entry. */
+ * answered: up to sixteen unanswered packets a connection, within a bound for all. Without space,
+ * what needs some is refused before it is applied. `mode` is the importMode of a bulk entry. */
 bool room_waits(const struct shard *s, const struct op *op, struct span mode);
 /* OK, or STORAGE_FULL. */
 enum status room_judge(struct shard *s, const struct op *op, struct span mode);
 /* The connection's next operation waits. */
 void room_park(struct conn *c);
+/* What waits with it has changed. */
+void room_count(struct conn *c);
 /* Once a turn: what waited goes on when it can. */
 void room_step(struct shard *s);
 

@@ -236,9 +236,11 @@ void mqtt_conn_pings(struct conn *c)
     struct buf *in = &c->in;
     struct mqtt_packet p;
     size_t used, kept = 0;
+    c->queued = 0;
     while (c->mqtt.state == M_OPEN && !c->ended &&
            mqtt_decode(span_skip(buf_span(in), kept), MQTT_PACKET_MAX, &p, &used) == OK) {
         if (p.type != MQTT_PINGREQ || p.body.len) {
+            c->queued++;
             kept += used;
             continue;
         }

@@ -57,6 +57,13 @@ void room_park(struct conn *c)
     list_append(&c->shard->waiting, &c->ready);
 }
 
+void room_count(struct conn *c)
+{
+    size_t now = c->waits_room && !c->ended ? c->in.len : 0;
+    c->shard->waiting_in += now - c->counted;
+    c->counted = now;
+}
+
 void room_step(struct shard *s)
 {
     enum store_room room = store_room(s->store);
@@ -74,6 +81,7 @@ void room_step(struct shard *s)
     for (struct list *at; (at = list_take_first(&s->waiting));) {
         struct conn *c = CONTAINER_OF(at, struct conn, ready);
         c->waits_room = false;
+        room_count(c);
         conn_ready(c);
     }
 }

@@ -82,6 +82,7 @@ struct shard {
     uint32_t *free_slots, free_count;
     struct list ready;    /* connections with input to read */
     struct list waiting;  /* connections whose next operation the store has no room for */
+    size_t waiting_in;    /* bytes of input that wait with them */
     struct list held;     /* connections with output that waits */
     enum store_room room; /* of the store, when last looked at */
 

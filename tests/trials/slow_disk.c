@@ -79,6 +79,14 @@ static void send_patch(struct pinger *g)
     buf_fini(&out);
 }
 
+/* How long its ping has taken, of the time in which syncs stall. */
+static void note(struct trial *t, const struct pinger *g)
+{
+    int64_t now = now_ns(), since = g->pinged_ns > t->stalled_ns ? g->pinged_ns : t->stalled_ns;
+    if (now > since && t->count < t->room)
+        t->took_ns[t->count++] = now - since;
+}
+
 static void hear(struct trial *t, struct pinger *g)
 {
     static const struct span good = SPAN_INIT("$iothub/twin/res/204");
@@ -87,8 +95,7 @@ static void hear(struct trial *t, struct pinger *g)
     size_t used;
     while (mqtt_decode(buf_span(&g->peer.in), 1 << 20, &packet, &used) == OK) {
         if (packet.type == MQTT_PINGRESP && g->pinged_ns) {
-            if (g->pinged_ns > t->stalled_ns && t->count < t->room)
-                t->took_ns[t->count++] = now_ns() - g->pinged_ns;
+            note(t, g);
             g->pinged_ns = 0;
         } else if (packet.type == MQTT_PUBLISH && mqtt_publish_decode(&packet, &m) == OK) {
             g->waiting--;
@@ -162,6 +169,9 @@ static void stall(struct trial *t, int64_t ms)
     run(t, SETTLE_MS);
     t->stalled_ns = now_ns();
     run(t, ms);
+    for (unsigned i = 0; i < DEVICES; i++) /* those that are still out */
+        if (t->all[i].pinged_ns)
+            note(t, &t->all[i]);
     t->stalled_ns = INT64_MAX;
     atomic_store(&t->fault->sync_us, 0);
     t->patching = false;
