@@ -61,6 +61,7 @@ struct conn;
 
 struct shard {
     unsigned index;
+    enum store_room room; /* of the store, when last looked at */
     const struct cluster *cluster;
     struct hub hub;
     struct store *store;
@@ -80,11 +81,10 @@ struct shard {
     uint32_t conn_room, conn_count, sweep_at;
     int64_t swept_ms; /* mono, when conn_sweep last ran */
     uint32_t *free_slots, free_count;
-    struct list ready;    /* connections with input to read */
-    struct list waiting;  /* connections whose next operation the store has no room for */
-    size_t waiting_in;    /* bytes of input that wait with them */
-    struct list held;     /* connections with output that waits */
-    enum store_room room; /* of the store, when last looked at */
+    struct list ready;   /* connections with input to read */
+    struct list waiting; /* connections whose next operation the store has no room for */
+    size_t waiting_in;   /* bytes of input that wait with them */
+    struct list held;    /* connections with output that waits */
 
     struct list calls;                     /* to run, in order */
     struct list held_calls;                /* done, waiting for their batch */
