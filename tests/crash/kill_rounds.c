@@ -18,18 +18,24 @@
 enum {
     DELAY_MIN_MS = 5,
     DELAY_MAX_MS = 500,
-    READY_MS = 10000,    /* for all to connect */
-    STOP_MS = 10000,     /* F12 */
-    EARLY_EVERY = 5,     /* every fifth round ends while devices still connect */
+    READY_MS = 10000, /* for all to connect */
+    STOP_MS = 10000,  /* F12 */
+    EARLY_EVERY = 5,  /* every fifth round ends while devices still connect */
+    CHECK_EVERY = 4,
     RESTART_LIMIT = 2000 /* F01 */
 };
+
+/* Every other round: so little journal that it is brought to the base, and becomes history, all the
+ * time; and another number of threads. */
+static const char *const small[] = {
+    "--journal-tail", "1M", "--history-size", "2M", "--shards", "3", NULL};
 
 struct trial {
     struct hub hub;
     struct load load;
     uint64_t seed;
     int64_t *restart_ms, *stop_ms;
-    unsigned rounds, bad_exits;
+    unsigned rounds, bad_exits, unsound;
 };
 
 /* Everybody is at work, for a random while. */
@@ -83,6 +89,7 @@ static void tell(struct trial *t, bool stop)
            t->rounds, (unsigned long long)l->acked[REPORTED], (unsigned long long)l->acked[DESIRED],
            (unsigned long long)l->reads, (unsigned long long)l->pushes, l->unanswered);
     verdict("changes lost, doubled or torn", l->wrong, "", 0);
+    verdict("times that twinhub check found damage", t->unsound, "", 0);
     verdict_that("there was a load",
                  l->acked[REPORTED] > t->rounds && l->acked[DESIRED] > t->rounds && l->pushes > 0);
     if (stop) {
@@ -119,7 +126,9 @@ int main(int argc, char **argv)
         else
             kill_it(&t, round);
         load_close(&t.load);
-        t.restart_ms[round] = hub_start(&t.hub, NULL);
+        if (round % CHECK_EVERY == 0)
+            t.unsound += !hub_is_sound(&t.hub);
+        t.restart_ms[round] = hub_start(&t.hub, round % 2 ? small : NULL);
         load_verify(&t.load);
     }
     tell(&t, stop);

@@ -141,6 +141,16 @@ int64_t hub_start(struct hub *h, const char *const *settings)
     return h->ready_ms;
 }
 
+bool hub_is_sound(const struct hub *h)
+{
+    const char *const argv[] = {h->program, "check", "--data", h->data, NULL};
+    int status = 0;
+    pid_t pid = process_start(argv, h->log);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 /* Its name for the library is in the program's dynamic section. */
 bool hub_is_sanitized(const struct hub *h)
 {

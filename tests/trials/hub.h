@@ -47,6 +47,8 @@ void hub_destroy(struct hub *h); /* kills what still runs */
 int64_t hub_start(struct hub *h, const char *const *settings);
 /* The same, for a hub that may not start: its exit code, or -1 when it is ready. */
 int hub_try(struct hub *h, const char *const *settings);
+/* Does `twinhub check` find its data sound? It does not run. What it says is in the log. */
+bool hub_is_sound(const struct hub *h);
 /* Is the program built with a sanitizer that has an allocator of its own? */
 bool hub_is_sanitized(const struct hub *h);
 /* Remove its data directory; it does not run. */
