@@ -84,6 +84,8 @@ static void tell_synced(struct embedded *e)
     }
     if (e->checkpoint.state == CK_DURABLE || checkpoint_due(e))
         embedded_signal(e, ACTOR_CHECKPOINT);
+    if (spare_due(e))
+        embedded_signal(e, ACTOR_SPARE);
 }
 
 static bool sync_is_due(const struct embedded *e)
@@ -178,6 +180,7 @@ static void begin_spare(struct embedded *e)
                     .epoch = e->o.epoch},
     };
     memcpy(e->maker.segment.hub_id, e->o.hub_id, sizeof(e->o.hub_id));
+    e->spare_zeroed = 0;
     e->making = true;
 }
 
@@ -202,11 +205,21 @@ static void spare_failed(struct embedded *e, int error)
     embedded_signal(e, ACTOR_CHECKPOINT); /* what it brings to the base need not be kept */
 }
 
+/* Zeros compete with the journal's own writes. A large segment is there when a quarter of the one
+ * before is used, and what is left of that is more than waits to be written. */
+bool spare_due(const struct embedded *e)
+{
+    uint64_t start = e->journal.current.start + SEGMENT_HEAD, at = e->durable.position;
+    uint64_t used = at > start ? at - start : 0;
+    return e->making && (e->spare_need || e->spare_zeroed < SPARE_AHEAD + 4 * used);
+}
+
 static void make_spare(struct embedded *e)
 {
     pthread_mutex_unlock(&e->lock);
     int error = segment_make(&e->maker);
     pthread_mutex_lock(&e->lock);
+    e->spare_zeroed = e->maker.zeroed;
     if (error == EAGAIN)
         return;
     e->making = false;
@@ -265,11 +278,11 @@ bool spare_step(struct embedded *e)
     pthread_mutex_lock(&e->lock);
     if (embedded_failed(e) || e->stopping)
         done = false;
-    else if (e->making)
+    else if (spare_due(e))
         make_spare(e);
     else if (e->has_spare && e->spare.size < e->spare_need)
         drop_spare(e);
-    else if (!e->has_spare && embedded_mono(e) >= e->retry_ms)
+    else if (!e->has_spare && !e->making && embedded_mono(e) >= e->retry_ms)
         begin_spare(e);
     else
         done = retire_old(e) || step_history(e);

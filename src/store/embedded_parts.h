@@ -30,6 +30,7 @@ enum {
     WAITING_MAX = 2 << 20, /* and reads no sockets while this much waits for the disk */
     GROUP_MAX = 4 << 20,   /* one write and sync, unless one block alone is larger */
     OFFER_MAX = 1000,      /* records in one transaction of the checkpoint */
+    SPARE_AHEAD = 8 << 20, /* zeroed at once; the rest four times as fast as the journal fills */
     ASYNC_SYNC_MS = 100,
     RETRY_MS = 400 /* without space: so that it goes on within a second */
 };
@@ -138,8 +139,9 @@ struct embedded {
     struct mark durable;        /* the journal lasts up to here */
     struct mark replay_from;    /* the base has all before */
     struct segment spare;
-    uint64_t spare_need; /* the journal waits for one of this size at least */
-    uint64_t spare_size; /* not 0: a larger one found no space */
+    uint64_t spare_need;   /* the journal waits for one of this size at least */
+    uint64_t spare_size;   /* not 0: a larger one found no space */
+    uint64_t spare_zeroed; /* of the one that is being made */
     struct old_segment *old;
     size_t old_count, old_room;
     struct embedded_stats stats;
@@ -198,6 +200,8 @@ static inline bool embedded_failed(const struct embedded *e)
 /* -- steps: true when there was something to do -- */
 bool journal_step(struct embedded *e);
 bool spare_step(struct embedded *e);
+/* Is a segment being made whose zeros need not wait? Under the lock. */
+bool spare_due(const struct embedded *e);
 bool checkpoint_step(struct embedded *e);
 
 /* -- handles -- */

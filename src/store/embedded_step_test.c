@@ -188,6 +188,32 @@ TEST(blocks_that_wait_for_the_disk_are_bounded)
     end(s);
 }
 
+TEST(a_large_spare_is_zeroed_as_the_segment_before_it_fills)
+{
+    static char megabyte[(1 << 20) + 1];
+    memset(megabyte, 'm', sizeof(megabyte) - 1);
+    test_embedded_begin(&t);
+    t.options.tail_max = 256 << 20;
+    t.options.hot_max = 256 << 20;
+    t.options.segment_min = t.options.segment_max = 32 << 20;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    run(s);
+    EXPECT_EQ(test_disk_used(&t.disk), (32 << 20) + SPARE_AHEAD);
+    fixture_put(s, fixture_key(1, "a", ""), megabyte, "");
+    commit_and_run(s, 1);
+    uint64_t ahead = test_disk_used(&t.disk) - (32 << 20) - SPARE_AHEAD;
+    EXPECT(ahead >= 4 << 20 && ahead <= 6 << 20);
+    for (int i = 0; i < 6; i++)
+        fixture_put(s, fixture_key(1, "a", ""), megabyte, "");
+    commit_and_run(s, 2);
+    EXPECT_EQ(test_disk_used(&t.disk), 64 << 20);
+    for (int i = 0; i < 60; i++) /* into one that has only begun */
+        fixture_put(s, fixture_key(1, "a", ""), megabyte, "");
+    commit_and_run(s, 3);
+    end(s);
+}
+
 /* -- no space -- */
 
 TEST(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is)
@@ -499,6 +525,7 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(a_full_tail_is_busy_while_a_checkpoint_is_under_way),
           RUN(a_full_hot_table_is_busy_until_the_base_has_it),
           RUN(blocks_that_wait_for_the_disk_are_bounded),
+          RUN(a_large_spare_is_zeroed_as_the_segment_before_it_fills),
           RUN(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is),
           RUN(a_smaller_segment_is_made_where_a_larger_one_finds_no_space),
           RUN(a_handle_closed_without_space_acknowledges_no_more),

@@ -1,10 +1,11 @@
 /* fault.h — what a hub on trial is made to suffer: calls that fail, a disk that is slow, memory
  * that runs out, a clock that jumps.
  *
- * fault.so, or memory.so for what is said of allocations, is preloaded into the hub. Both map one file, struct fault_control: the library counts
- * there what the program does, the trial writes there what shall happen from now on. A call site is
- * a call and the kind of file it is for: "write journal/#.seg". Sites are numbered in the order in
- * which they were first seen, and keep their numbers when the hub is started again.
+ * fault.so, or memory.so for what is said of allocations, is preloaded into the hub. Both map one
+ * file, struct fault_control: the library counts there what the program does, the trial writes
+ * there what shall happen from now on. A call site is a call and the kind of file it is for: "write
+ * journal/#.seg". Sites are numbered in the order in which they were first seen, and keep their
+ * numbers when the hub is started again.
  *
  *   TWINHUB_FAULT_CONTROL   the file
  *   TWINHUB_FAULT_DIR       files below this directory count, as realpath gives it
@@ -44,10 +45,10 @@ struct fault_control {
     _Atomic uint32_t lock, site_count;
     struct fault_site sites[FAULT_SITES];
     /* The rule for one site: */
-    _Atomic uint32_t site; /* 1 + its number; 0: none */
-    _Atomic uint64_t from; /* from this call of it on … */
-    _Atomic uint64_t upto; /* … to this one */
-    _Atomic int32_t error; /* an errno value, or FAULT_SHORT: half is written */
+    _Atomic uint32_t site;    /* 1 + its number; 0: none */
+    _Atomic uint64_t from;    /* from this call of it on … */
+    _Atomic uint64_t upto;    /* … to this one */
+    _Atomic int32_t error;    /* an errno value, or FAULT_SHORT: half is written */
     _Atomic int64_t pause_us; /* which the first of them takes before it fails */
     _Atomic int64_t began_ns; /* when that one was called; 0: none yet */
     _Atomic uint64_t failed;  /* how many have failed */
