@@ -10,12 +10,13 @@ last_core=$(($(nproc) - 1))
 commit=$(git rev-parse --short HEAD) machine=$(nproc)x$(sed -n 's/^model name[^:]*: //p;T;q' /proc/cpuinfo | tr -s ' \t' _)
 
 row() { printf '%s\t%s\t%s\t%s\t%s\n' "$commit" "$machine" "$1" "$2" "$3" >> "$results"; }
-# verdict TRIAL FIGURE VALUE UNIT MOST: judged, printed, a row of the proof
+# verdict TRIAL FIGURE VALUE UNIT LIMIT [least]: judged, printed, a row of the proof
 verdict() {
   local state=ok value=$3
-  awk -v a="$3" -v b="$5" 'BEGIN { exit !(a != "" && a + 0 <= b + 0) }' || { state=FAILED; failed=1; value="$3 FAILED"; }
+  awk -v v="$3" -v l="$5" -v least="${6:-}" 'BEGIN { exit !(v != "" && (least ? v + 0 >= l + 0 : v + 0 <= l + 0)) }' ||
+    { state=FAILED; failed=1; value="$3 FAILED"; }
   printf '%-6s %-50s %10s %s (limit %s)\n' $state "$2" "$3" "$4" "$5"
-  printf '%s\t%s\t%s\t%s\t%s\n' "$commit" "$(date -u +%F)" "$1" "$2" "$value $4" >> "$proof"
+  printf '%s\t%s\t%s\t%s\t%s\n' "$commit" "$(date -u +%F)" "$1" "$2" "$value${4:+ $4}" >> "$proof"
 }
 
 get() { # get PORT PATH: the answer, or nothing

@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,7 @@ static struct packet outgoing;
 static struct slot *slots; /* in_flight of each connection */
 static int64_t due_ns;     /* of the next one, with a rate */
 static bool working, measuring;
+static volatile sig_atomic_t stopped; /* SIGTERM: report what there is */
 static uint64_t failed, lost;
 static char first_failure[256];
 static uint32_t value = 10000000;
@@ -260,7 +262,7 @@ static void *push_main(void *arg)
 static void turn_for(double seconds)
 {
     int64_t end = devices_now() + (int64_t)(seconds * 1e9);
-    while (devices_now() < end) {
+    while (devices_now() < end && !stopped) {
         if (working && options.rate > 0)
             send_due();
         if (devices)
@@ -356,7 +358,7 @@ static void measure(void)
     measuring = true;
     int64_t start = devices_now(), from = start;
     double own = process_cpu_s(getpid()), server = process_cpu_s(options.server);
-    for (double left = options.seconds; left > 1e-6;) {
+    for (double left = options.seconds; left > 1e-6 && !stopped;) {
         double step = options.every_s > 0 && options.every_s < left ? options.every_s : left;
         turn_for(step);
         left -= step;
@@ -490,7 +492,8 @@ static _Noreturn void help(int code)
         "  --connections N      --in-flight K of each\n"
         "  --devices N          the connections' devices are spread over this many; update: all\n"
         "  --rate R             patch: R a second in all, each timed from when it was due\n"
-        "  --seconds S          measured, after --warm S; --every S: a line for each S seconds\n"
+        "  --seconds S          measured, after --warm S, or until SIGTERM; --every S: a line\n"
+        "                       for each S seconds\n"
         "  --split              patch: the times while a checkpoint runs apart; needs --rest\n"
         "  --body BYTES         of a patch or publish [150]     --qos 0|1 of a patch [0]\n"
         "  --tls                --resume: offer session tickets\n"
@@ -563,12 +566,19 @@ static void check_flags(void)
         process_fail("--devices is at least --connections");
 }
 
+static void on_stop(int signum)
+{
+    (void)signum;
+    stopped = 1;
+}
+
 int main(int argc, char **argv)
 {
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;)
         read_flag(flag);
     check_flags();
     process_raise_files();
+    signal(SIGTERM, on_stop);
     sem_init(&pushed, 0, 0);
     if (options.connection) {
         service_open(&service, options.rest, options.connection);
