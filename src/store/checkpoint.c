@@ -14,6 +14,11 @@
 
 #include "store/embedded_parts.h"
 
+enum {
+    PAGE_ROOM = 4080, /* of LMDB's pages, for nodes */
+    NODE_EXTRA = 62   /* of a record: LMDB's node and its offset, the value's header, the seal */
+};
+
 static struct handle *handle_after(const struct embedded *e, struct handle *h)
 {
     struct list *next = h ? h->link.next : e->handles.next;
@@ -161,11 +166,48 @@ static bool ask(struct checkpoint *c)
     return true;
 }
 
-static int put_offer(struct base *b, const struct offer *o)
+static int put_row(struct base *b, const struct offer_row *row)
+{
+    return base_put(b, table_key(row->row), row->record, row->seq);
+}
+
+/* How many records like this one fill a page of LMDB's, when that is two or three; else 1. */
+static size_t group_of(const struct offer_row *row)
+{
+    const struct record *r = row->record;
+    if (!r)
+        return 1;
+    size_t bytes = r->body_len + r->secret_len + row->row->key_len + NODE_EXTRA;
+    size_t fit = PAGE_ROOM / bytes;
+    return fit == 2 || fit == 3 ? fit : 1;
+}
+
+/* A page that is full when a record comes at its end keeps all but one of its own, which go to a
+ * new one with it: of two that fit, one stays. A page into which one comes before the last keeps
+ * what fits. So neighbours go in groups, the last before the one before it. Made in order, records
+ * of 950 to 1,900 bytes take 1.9 to 3.1 times their size, so 1.1 to 1.6 times. */
+static int put_rows(struct base *b, const struct offer *o)
 {
     int error = 0;
-    for (size_t i = 0; i < o->count && !error; i++)
-        error = base_put(b, table_key(o->rows[i].row), o->rows[i].record, o->rows[i].seq);
+    for (size_t at = 0; at < o->count && !error;) {
+        const struct offer_row *rows = &o->rows[at];
+        size_t group = group_of(rows);
+        if (group > o->count - at)
+            group = 1;
+        at += group;
+        for (size_t i = 0; i + 2 < group && !error; i++)
+            error = put_row(b, &rows[i]);
+        if (group > 1 && !error)
+            error = put_row(b, &rows[group - 1]);
+        if (!error)
+            error = put_row(b, &rows[group > 1 ? group - 2 : 0]);
+    }
+    return error;
+}
+
+static int put_offer(struct base *b, const struct offer *o)
+{
+    int error = put_rows(b, o);
     for (size_t i = 0; i < o->part_count && !error; i++)
         error = base_put_counts(b, o->parts[i].partition, &o->parts[i].counts);
     return error;
