@@ -17,6 +17,7 @@ void check_found(struct look *l, struct check_finding f, const char *format, ...
     char text[512];
     va_list list;
     va_start(list, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-tidy 14 is mistaken */
     int n = vsnprintf(text, sizeof(text), format, list);
     va_end(list);
     f.text = span_of(text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);

@@ -239,7 +239,37 @@ same "watch tells them as JSON" '{"path":"desired.a","old":[1],"new":[2]}
 expect "delete" 0 '^deleted d1$' "" device delete d1
 expect "delete, as JSON" 0 '^{"deviceId":"d2","deleted":true}$' "" device delete d2 --json
 expect "delete again" 1 "" "DeviceNotFound" device delete d1
+
+# ---- check, backup, restore: on directories ----
+expect "create one for the backup" 0 'DeviceId=saved;' "Next: " device create saved
+expect "check while the hub runs" 78 "" "in use by another hub" check
+expect "backup while it runs" 0 "^The backup is whole" "" backup "$dir/b1"
+expect "backup without keys, as JSON" 0 '"damaged":0,.*"ok":true' "" backup "$dir/b2" --without-key --json
+ls "$dir/b2" >"$dir/out"
+grep -q key "$dir/out" && fail "a backup without keys holds none"
+expect "backup into what is there" 78 "" "is there and not empty" backup "$dir/b1"
+expect "backup into nothing" 2 "" "OUT is missing" backup
+expect "a change after the backup" 0 . "" twin patch saved --desired '{"late":1}'
 stop
+expect "no hub on a backup" 78 "" "is a backup; make a data directory of it with twinhub restore" serve --data "$dir/b1"
+expect "check" 0 "^All is well" "" check
+expect "check of a backup" 0 ": a backup of hub [0-9a-f]{32}, epoch 1" "" check --data "$dir/b1"
+expect "check, as JSON" 0 '"ok":true,"findings":\[\]}' "" check --json
+expect "check of nothing" 78 "" "No such file" check --data "$dir/nothing"
+expect "restore of nothing" 2 "" "name a backup, or a position" restore
+expect "restore to no position" 2 "" "takes a position" restore --recover-to x
+expect "restore over what is there" 78 "" "is there and not empty; --force moves it aside" restore "$dir/b1"
+expect "restore" 0 "^This is epoch 2: " "twinhub serve --data" restore "$dir/b1" --force --data "$data"
+[ -f "$(echo "$data".before-*)/base.mdb" ] || fail "what was there is kept"
+expect "restore without a key" 78 "" "made without master.key; .*--keys DIR" restore "$dir/b2" --data "$dir/r2"
+expect "restore with keys from elsewhere" 0 '"epoch":2,' "" restore "$dir/b2" --data "$dir/r2" --keys "$data" --json
+start "$data" 18443 18883
+expect "versions have moved on" 0 '"\$version": 1000001$' "" twin show saved
+grep -q late "$dir/out" && fail "what came after the backup is gone"
+stop
+printf x | dd of="$dir/r2/twinhub.hdr" bs=1 seek=60 conv=notrunc 2>/dev/null
+expect "damage" 1 "^damage  header: .*checksum does not match" "" check --data "$dir/r2"
+expect "damage, as JSON" 1 '{"part":"header","text":' "" check --data "$dir/r2" --json
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
