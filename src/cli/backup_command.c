@@ -59,6 +59,7 @@ int backup_command(const struct args *a)
                                      .file_count = STORE_COMMAND_FILES,
                                      .without_key = a->option[OPTION_WITHOUT_KEY] != NULL,
                                      .check = store_report_options(&report)};
+    store_command_guard();
     enum status st = backup_run(&options, &result, &why);
     int code;
     if (st != OK) {

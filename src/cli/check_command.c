@@ -6,8 +6,10 @@
 #include "cli/store_command.h"
 #include "store/header.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct buf store_command_data(const struct args *a)
 {
@@ -21,6 +23,20 @@ struct buf store_command_data(const struct args *a)
         settings_default_data(&b);
     buf_byte(&b, 0);
     return b;
+}
+
+static void on_unreadable(int signum)
+{
+    static const char line[] = "twinhub: the base cannot be read; see twinhub check\n";
+    (void)signum;
+    (void)!write(STDERR_FILENO, line, sizeof(line) - 1);
+    _exit(EXIT_FAILED);
+}
+
+void store_command_guard(void)
+{
+    signal(SIGBUS, on_unreadable);
+    signal(SIGSEGV, on_unreadable);
 }
 
 int store_command_failed(const struct args *a, enum status st, struct span why)

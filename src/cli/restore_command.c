@@ -104,6 +104,7 @@ int restore_command(const struct args *a)
                                       .random = system_random(),
                                       .now_ms = system_now().wall_ms,
                                       .check = store_report_options(&report)};
+    store_command_guard();
     int code = restore(a, &options, &report);
     buf_fini(&report.text);
     buf_fini(&to);

@@ -17,6 +17,10 @@ extern const struct backup_file store_command_files[STORE_COMMAND_FILES];
 /* --data, TWINHUB_DATA, or the default; with a NUL after it. */
 struct buf store_command_data(const struct args *a);
 
+/* From here on, a base that cannot be read as it lies (a file that was cut short, for one) ends the
+ * process with a sentence and EXIT_FAILED. */
+void store_command_guard(void);
+
 /* A status of the store's with its sentence, said: EXIT_CONFIG when the directory is not for us,
  * EXIT_FAILED when the machine or what is stored has failed. */
 int store_command_failed(const struct args *a, enum status st, struct span why);

@@ -241,7 +241,10 @@ TEST(pages_in_each_others_place_are_found)
     file_put(in(path, "base.mdb"), one, base.data + two, 4096);
     file_put(in(path, "base.mdb"), two, base.data + one, 4096);
     EXPECT_EQ(check(path), OK);
-    EXPECT(says("out of its place"));
+    EXPECT(says("a page behind it is damaged"));
+    EXPECT_EQ(result.findings[CHECK_BASE], 2);
+    EXPECT(result.looked_at[CHECK_BASE]);
+    EXPECT(result.devices > DEVICES / 2);
     buf_fini(&base);
     fixture_remove(path);
 }

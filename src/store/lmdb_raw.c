@@ -9,11 +9,8 @@ void lmdb_raw_init(struct lmdb_raw *w, struct lmdb_file *file)
 
 void lmdb_raw_pause(struct lmdb_raw *w)
 {
-    if (w->cursor)
-        mdb_cursor_close(w->cursor);
     if (w->txn)
         mdb_txn_abort(w->txn);
-    w->cursor = NULL;
     w->txn = NULL;
 }
 
@@ -22,36 +19,47 @@ void lmdb_raw_fini(struct lmdb_raw *w)
     lmdb_raw_pause(w);
 }
 
-/* On the first key, or on the first after the last one given. */
-static int resume(struct lmdb_raw *w, MDB_val *k, MDB_val *v)
+static int begin(struct lmdb_raw *w)
 {
-    int error = mdb_txn_begin(w->file->env, NULL, MDB_RDONLY, &w->txn);
-    if (!error)
-        error = mdb_cursor_open(w->txn, w->file->dbi, &w->cursor);
+    for (;;) {
+        int error = mdb_txn_begin(w->file->env, NULL, MDB_RDONLY, &w->txn);
+        if (error)
+            return error;
+        enum status st = lmdb_tree_open(&w->tree, w->file, w->txn);
+        if (st == OK)
+            return 0;
+        lmdb_raw_pause(w);
+        if (st != NOT_FOUND)
+            return MDB_CORRUPTED;
+    }
+}
+
+/* At the first key after the last one given. */
+static int resume(struct lmdb_raw *w)
+{
+    bool exact;
+    int error = begin(w);
     if (error)
         return error;
-    if (!w->begun)
-        return mdb_cursor_get(w->cursor, k, v, MDB_FIRST);
-    struct span last = span_of(w->last, w->last_len);
-    *k = lmdb_val(last);
-    error = mdb_cursor_get(w->cursor, k, v, MDB_SET_RANGE);
-    if (!error && span_eq(lmdb_span(k), last))
-        error = mdb_cursor_get(w->cursor, k, v, MDB_NEXT);
-    return error;
+    enum status st = lmdb_tree_seek(&w->tree, span_of(w->last, w->last_len), &w->place, &exact);
+    w->ready = st == OK && !exact && lmdb_place_has(&w->place);
+    return st == OK ? 0 : MDB_CORRUPTED;
 }
 
 int lmdb_raw_next(struct lmdb_raw *w, struct span *key, struct span *value)
 {
-    MDB_val k, v;
-    int error = w->txn ? mdb_cursor_get(w->cursor, &k, &v, MDB_NEXT) : resume(w, &k, &v);
+    int error = w->txn ? 0 : resume(w);
     if (error)
         return error;
-    *key = lmdb_span(&k);
-    *value = lmdb_span(&v);
+    enum status st = w->ready ? OK : lmdb_place_step(&w->place);
+    w->ready = false;
+    if (st == OK)
+        st = lmdb_place_get(&w->place, key, value);
+    if (st != OK)
+        return st == NOT_FOUND ? MDB_NOTFOUND : MDB_CORRUPTED;
     if (key->len > LMDB_KEY_MAX)
         return MDB_CORRUPTED;
-    w->ordered = !w->begun || span_compare(*key, span_of(w->last, w->last_len)) > 0;
-    w->begun = true;
+    w->ordered = span_compare(*key, span_of(w->last, w->last_len)) > 0;
     memcpy(w->last, key->data, key->len);
     w->last_len = key->len;
     return 0;

@@ -1,27 +1,30 @@
 /* lmdb_raw.h — the base as it lies: keys and values in their order, nothing opened or believed.
  *
- * For tools that look at what may be damaged, or copy it. A walk may pause: the transaction ends,
- * so that a hub that is writing can use old pages again, and the walk goes on after the last key in
- * the state of that time.
+ * For tools that look at what may be damaged, or copy it. Its pages are checked (lmdb_tree.h); what
+ * is in them is not. A walk may pause: the transaction ends, so that a hub that is writing can use
+ * old pages again, and the walk goes on after the last key in the state of that time.
  *
  * Units    bytes
  * Memory   the caller's structs; spans point into the map, good until the next call
  * Threads  one
- * Errors   a code of LMDB's (lmdb_status), 0 for none, MDB_NOTFOUND at the end
+ * Errors   a code of LMDB's (lmdb_status), 0 for none, MDB_NOTFOUND at the end, MDB_CORRUPTED: a
+ *          page or a value's place is damaged, and the next call goes on behind it
  * Source   LMDB 0.9.24, lmdb.h
  */
 #ifndef STORE_LMDB_RAW_H
 #define STORE_LMDB_RAW_H
 
-#include "store/lmdb_file.h"
+#include "store/lmdb_tree.h"
 
 enum { LMDB_KEY_MAX = 511 };
 
 struct lmdb_raw {
     struct lmdb_file *file;
     MDB_txn *txn; /* NULL: paused */
-    MDB_cursor *cursor;
-    bool begun, ordered;
+    struct lmdb_tree tree;
+    struct lmdb_place place;
+    bool ready; /* the place is the next node to give, not the one before */
+    bool ordered;
     size_t last_len;
     uint8_t last[LMDB_KEY_MAX]; /* the newest key given */
 };

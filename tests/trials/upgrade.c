@@ -69,7 +69,7 @@ static void refuse(struct hub *hub, const char *older)
     size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
     if (f)
         fclose(f);
-    printf("       the older program says: %.*s", (int)n, text);
+    printf("the older program says: %.*s", (int)n, text);
     verdict_that("the older program ends with exit code 78",
                  WIFEXITED(status) && WEXITSTATUS(status) == 78);
     verdict_that("and says what to do",
