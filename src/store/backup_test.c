@@ -336,6 +336,22 @@ TEST(a_damaged_journal_makes_no_backup)
     fixture_remove(path);
 }
 
+TEST(a_journal_that_lacks_a_segment_makes_no_backup)
+{
+    const char *path = make_quiet(150);
+    struct backup_result result;
+    char name[160];
+    snprintf(name, sizeof(name), "%s/journal/0000000000010000.seg", path);
+    EXPECT_EQ(unlink(name), 0);
+    EXPECT_EQ(back_up(path, beside(path, "-b"), &result), DAMAGED);
+    EXPECT(why_says("the journal is damaged at position"));
+    snprintf(name, sizeof(name), "%s/journal/0000000000000000.seg", path);
+    EXPECT_EQ(unlink(name), 0);
+    EXPECT_EQ(back_up(path, beside(path, "-b"), &result), DAMAGED);
+    EXPECT(why_says("the journal is missing from position 0 on"));
+    fixture_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +359,7 @@ int main(void)
         RUN(a_backup_holds_the_journal_and_lets_it_go),
         RUN(what_a_backup_cannot_be_made_of_or_into_is_refused),
         RUN(a_damaged_journal_makes_no_backup),
+        RUN(a_journal_that_lacks_a_segment_makes_no_backup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
