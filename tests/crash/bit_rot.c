@@ -6,8 +6,8 @@
  *   bit_rot BITS CUTS SWAPS [SEED]     bits flipped, files cut short, pages exchanged
  *
  * A bit in the journal's newest group is another matter: no later block says that it was durable,
- * so it is taken for a write that was torn, as after a power cut. That may show the state before
- * it, whole; it is counted apart.
+ * so it is taken for a write that was torn, as after a power cut. What is shown then is an earlier
+ * state; it is counted apart, and not judged.
  *
  * Exit 0: nothing was silently wrong.
  */
