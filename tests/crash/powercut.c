@@ -18,6 +18,7 @@
 
 #include "model_hub.h"
 #include "model_keeper.h"
+#include "store/check.h"
 
 enum {
     WORKERS = 2,
@@ -26,6 +27,7 @@ enum {
     BATCHES_AGAIN = 6,  /* … and after a cut */
     SECOND_EVERY = 100, /* states to one that is cut again, … */
     SECOND_STATES = 24, /* … in so many places */
+    CHECK_EVERY = 16,   /* states to one that twinhub check looks at, too */
     KILL_MAX = 5000,    /* entries of a process that is killed */
     SHOWN = 5           /* failures told in full */
 };
@@ -39,7 +41,7 @@ static struct tally {
     _Atomic unsigned states, second, opening, failed, lost; /* states, of them: …; lost promises */
     _Atomic unsigned recovering; /* cut while the first cut's state was opened */
     _Atomic unsigned killed;     /* after a process that was killed */
-    _Atomic unsigned entries;
+    _Atomic unsigned entries, checked;
     _Atomic unsigned shown;
 } * tally;
 
@@ -211,6 +213,28 @@ static void tell(const struct place *p, struct image_cut cut, const char *what)
             cut.tear, what);
 }
 
+static void on_finding(void *owner, const struct check_finding *finding)
+{
+    struct buf *why = owner;
+    if (why->len == 0)
+        buf_printf(why, "check finds in the %s: %.*s", check_part_name(finding->part),
+                   SPAN_ARG(finding->text));
+}
+
+/* What `twinhub check` says of it: a power cut is no damage. */
+static bool is_sound(const char *data, struct buf *why)
+{
+    struct check_options options = {.path = data,
+                                    .replay = &hub_replay,
+                                    .rules = &hub_kept,
+                                    .map_bytes = 64 << 20,
+                                    .fn = on_finding,
+                                    .owner = why};
+    struct check_result result;
+    tally->checked++;
+    return check_run(&options, &result, why) == OK && check_findings(&result) == 0;
+}
+
 /* True: all is as the model says; *seen is what was found. */
 static bool try_state(const struct place *p, struct image_cut cut, struct seen *seen)
 {
@@ -223,7 +247,9 @@ static bool try_state(const struct place *p, struct image_cut cut, struct seen *
     tally->opening += !p->model.opened;
     tally->killed += p->image->kills > 0;
     tally->recovering += p->depth && p->image->at <= p->opened;
-    bool good = open_state(data, cut.random % 4 == 0, seen, &why);
+    bool check = p->model.opened && cut.random % CHECK_EVERY == 1;
+    bool good =
+        (!check || is_sound(data, &why)) && open_state(data, cut.random % 4 == 0, seen, &why);
     if (!good)
         tell(p, cut, (buf_byte(&why, 0), (const char *)why.data));
     buf_fini(&why);
@@ -387,10 +413,10 @@ static void work(int worker, unsigned states, uint64_t seed)
 static int report(void)
 {
     printf("%u states opened: %u cut twice, %u of these while they were opened again; %u after a "
-           "process that was killed; %u before the directory was whole; %u entries recorded; %u "
-           "failed, %u of them lost a promise\n",
+           "process that was killed; %u before the directory was whole; %u checked; %u entries "
+           "recorded; %u failed, %u of them lost a promise\n",
            tally->states, tally->second, tally->recovering, tally->killed, tally->opening,
-           tally->entries, tally->failed, tally->lost);
+           tally->checked, tally->entries, tally->failed, tally->lost);
     if (must_fail && !tally->lost)
         printf("a promise made too early was not found\n");
     if (!must_fail)
