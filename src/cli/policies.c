@@ -60,10 +60,9 @@ static void save(struct store *store, struct boot *boot, struct now now)
                                   .part = part};
     store_append(store, &change);
     store_commit(store, 1);
-    while (boot->durable < 1 && boot->st == OK) {
+    /* Polled first: the store may have failed before it knew whom to wake. */
+    for (store_poll(store); boot->durable < 1 && boot->st == OK; store_poll(store))
         sem_wait(&boot->wake);
-        store_poll(store);
-    }
     record_unref(record);
     explicit_bzero(secret.data, secret.len);
     buf_fini(&body);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -27,6 +28,7 @@ static struct fault_control *control; /* NULL: nothing happens */
 static char dir[PATH_MAX];
 static size_t dir_len;
 static _Atomic uint8_t kinds[FDS]; /* 0: not ours; else 1 + its place in `files` */
+static ino_t inodes[FDS];
 static char files[UINT8_MAX][FAULT_FILE];
 static _Atomic uint32_t file_count;
 
@@ -180,8 +182,16 @@ static uint8_t kind_number(const char *file)
 
 static const char *file_of(int fd)
 {
+    struct stat st;
     uint8_t kind = control && fd >= 0 && fd < FDS ? kinds[fd] : 0;
-    return kind ? files[kind - 1] : NULL;
+    if (!kind)
+        return NULL;
+    /* The C library closes what it has a stream of without a word. */
+    if (syscall(SYS_fstat, fd, &st) != 0 || st.st_ino != inodes[fd]) {
+        kinds[fd] = 0;
+        return NULL;
+    }
+    return files[kind - 1];
 }
 
 static int suffer_fd(enum fault_call call, int fd)
@@ -200,8 +210,11 @@ static long fail(int error)
 
 static void remember(int fd, const char *file)
 {
-    if (fd >= 0 && fd < FDS)
-        kinds[fd] = kind_number(file);
+    struct stat st;
+    if (fd < 0 || fd >= FDS || syscall(SYS_fstat, fd, &st) != 0)
+        return;
+    inodes[fd] = st.st_ino;
+    kinds[fd] = kind_number(file);
 }
 
 static int do_open(int from, const char *path, int flags, mode_t mode)
