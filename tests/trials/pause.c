@@ -58,6 +58,7 @@ static void pause_once(struct trial *t, int64_t ms, bool end)
         load_run(l, 2);
     load_run(l, RUN_MS + (int64_t)(test_random(&t->seed) % RUN_MS));
     unsigned open = l->open;
+    connect_talker(t);
     stand_still(t, ms);
     if (end) {
         hub_end(&t->hub, SIGKILL);
@@ -66,15 +67,14 @@ static void pause_once(struct trial *t, int64_t ms, bool end)
     } else {
         kill(t->hub.pid, SIGCONT);
         t->unanswered += !is_answered(t);
+        t->dropped += t->talker.ended;
         load_run(l, 2000);
-        t->dropped += open - l->open + t->talker.ended;
+        t->dropped += open - l->open;
     }
     load_close(l);
-    if (end) {
-        peer_close(&t->talker);
+    peer_close(&t->talker);
+    if (end)
         hub_start(&t->hub, NULL);
-        connect_talker(t);
-    }
     load_verify(l);
 }
 
@@ -91,7 +91,6 @@ int main(int argc, char **argv)
     hub_start(&t.hub, NULL);
     load_create_twins(&t.load);
     hub_create_identity(&t.hub, "talker", NULL);
-    connect_talker(&t);
     for (unsigned round = 0; round < rounds; round++)
         pause_once(&t, ms, round % 3 == 2);
     printf("%u rounds of %lld s; acknowledged: %llu reported, %llu desired\n", rounds,
@@ -100,7 +99,6 @@ int main(int argc, char **argv)
     verdict("connections dropped that had spoken meanwhile", t.dropped, "", 0);
     verdict("who were not answered afterwards", t.unanswered, "", 0);
     verdict("changes lost, doubled or torn", t.load.wrong, "", 0);
-    peer_close(&t.talker);
     verdict_that("the hub ends with exit code 0", hub_end(&t.hub, SIGTERM) == 0);
     load_fini(&t.load);
     hub_destroy(&t.hub);
