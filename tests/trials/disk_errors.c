@@ -99,7 +99,9 @@ static void judge(struct trial *t, uint32_t site, int code, int64_t ended_ns)
     struct load *l = &t->load;
     int64_t failed_ns = atomic_load(&t->fault->began_ns) + PAUSE_MS * 1000000LL;
     t->reached++;
-    if (code != EXIT_STORE && (code >= 0 || matters(t->fault, site))) {
+    /* What was written in part is written on, or given up. */
+    bool must_end = matters(t->fault, site) && atomic_load(&t->fault->error) != FAULT_SHORT;
+    if (code != EXIT_STORE && (code >= 0 || must_end)) {
         t->wrong_codes++;
         tell(t, site, "failed", code);
     }
@@ -130,7 +132,7 @@ static void fail_under_load(struct trial *t, uint32_t site, uint64_t nth, int er
             load_run(l, 5);
         code = hub_wait(&t->hub, 0);
         ended_ns = now_ns();
-        if (atomic_load(&t->fault->failed) && !matters(t->fault, site))
+        if (atomic_load(&t->fault->failed) && (!matters(t->fault, site) || error == FAULT_SHORT))
             until = atomic_load(&t->fault->began_ns) + EXIT_LIMIT_MS * 1000000LL;
     }
     l->no_writes = true;
@@ -223,7 +225,8 @@ static void run_load(struct trial *t)
             if (!is_called[i] || (!t->laps && !matters(t->fault, i)))
                 continue;
             uint64_t nth = lap ? 1 + test_random(&t->seed) % WHEN_MAX : 1;
-            fail_under_load(t, i, nth, lap % 2 ? FAULT_SHORT : EIO);
+            bool in_part = lap % 2 && t->fault->sites[i].call == FAULT_WRITE;
+            fail_under_load(t, i, nth, in_part ? FAULT_SHORT : EIO);
             bool waits = can_wait(t->fault, i);
             bool fills = waits && (t->laps || t->fault->sites[i].call == FAULT_WRITE);
             if (fills)
