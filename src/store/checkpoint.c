@@ -79,7 +79,7 @@ static void forget(struct handle *h)
     size_t freed = 0;
     for (size_t i = 0; i < o->count; i++) {
         struct table_row *row = o->rows[i].row;
-        if (row->batch != o->rows[i].seq)
+        if (row->batch != o->rows[i].seq && !store_fault(STORE_FAULT_FORGETS_NEWER))
             continue;
         freed += handle_row_bytes(row);
         table_remove(&h->hot, row);
@@ -99,7 +99,7 @@ void checkpoint_answer(struct handle *h)
     if (now == EX_NONE || now == EX_OFFERED)
         return;
     bool was_full = atomic_load(&e->hot) >= e->o.hot_max;
-    if (now == EX_WRITTEN)
+    if (now == EX_WRITTEN || (now == EX_DROPPED && store_fault(STORE_FAULT_FORGETS_UNWRITTEN)))
         forget(h);
     else if (now == EX_DROPPED)
         drop_offer(h->offer);
@@ -166,8 +166,17 @@ static bool ask(struct checkpoint *c)
     return true;
 }
 
+/* By a planted fault. */
+static bool is_left_out(const struct offer_row *row)
+{
+    return (!row->record && store_fault(STORE_FAULT_DELETE_NOT_WRITTEN)) ||
+           (row->seq % 8 == 0 && store_fault(STORE_FAULT_COUNTS_ALONE));
+}
+
 static int put_row(struct base *b, const struct offer_row *row)
 {
+    if (is_left_out(row))
+        return 0;
     return base_put(b, table_key(row->row), row->record, row->seq);
 }
 
@@ -235,6 +244,8 @@ static void write_offer(struct embedded *e)
     int error = base_begin(e->base);
     if (!error)
         error = put_offer(e->base, h->offer);
+    if (store_fault(STORE_FAULT_MARK_AHEAD))
+        c->mark = e->durable;
     if (!error && !next)
         error = base_put_mark(e->base, c->mark);
     if (!error)
@@ -296,7 +307,8 @@ bool checkpoint_step(struct embedded *e)
     else if (c->state == CK_HEAR)
         done = atomic_load(&c->handle->exchange) == EX_OFFERED;
     else if (c->state == CK_DURABLE)
-        done = atomic_load(&c->handle->synced) >= c->handle->offer->needs;
+        done = atomic_load(&c->handle->synced) >= c->handle->offer->needs ||
+               store_fault(STORE_FAULT_BASE_AHEAD);
     else if (c->state == CK_WRITE)
         write_offer(e);
     else

@@ -67,7 +67,7 @@ static void embedded_load(struct store *s, const struct store_key *key, store_lo
     enum status st;
     key_encode(&k, key);
     const struct table_row *row = table_find(&h->hot, key_span(&k));
-    if (row) {
+    if (row && (row->record || !store_fault(STORE_FAULT_HOT_DELETE_UNSEEN))) {
         record = row->record ? record_ref(row->record) : NULL;
         st = record ? OK : NOT_FOUND;
     } else {
@@ -202,7 +202,7 @@ static void embedded_scan(struct store *s, const struct store_key *after, bool w
 static struct span seal_secret(struct handle *h, struct span key, struct span secret)
 {
     buf_clear(&h->sealed);
-    if (secret.len == 0)
+    if (secret.len == 0 || store_fault(STORE_FAULT_SECRET_LOST))
         return buf_span(&h->sealed);
     buf_reserve(&h->sealed, secret.len + SEAL_EXTRA);
     seal_close(h->seal, h->env->o.random, key, secret, h->sealed.data);

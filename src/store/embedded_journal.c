@@ -247,7 +247,9 @@ static void drop_spare(struct embedded *e)
 static bool retire_old(struct embedded *e)
 {
     const struct old_segment *old = e->old;
-    if (e->old_count == 0 || old->start + old->size > e->replay_from.position)
+    bool early = store_fault(STORE_FAULT_REMOVED_EARLY);
+    uint64_t upto = early ? e->durable.position : e->replay_from.position;
+    if (e->old_count == 0 || old->start + old->size > upto)
         return false;
     history_add(&e->history, old->start, old->used);
     memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));

@@ -106,6 +106,8 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
     else
         TRY(before_in_base(r, key_span(&key), &before));
     enum status st = apply(r, before, entry.effect, &after);
+    if (st == OK && !after && before && store_fault(STORE_FAULT_DELETE_NOT_REPLAYED))
+        after = record_ref(before);
     if (st == OK)
         keep(e, key_span(&key), before, after, head.seq);
     record_unref(before);
@@ -118,6 +120,8 @@ static enum status replay_counts(struct embedded *e, struct block_count count)
 {
     if (count.partition >= e->o.partitions)
         return DAMAGED;
+    if (store_fault(STORE_FAULT_COUNTS_NOT_REPLAYED))
+        return OK;
     if (count.counts.seq > e->parts[count.partition].seq)
         e->parts[count.partition] = count.counts;
     return OK;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "store/fault.h"
 #include "store/history_file.h"
 
 static bool is_held(const struct history *h)
@@ -240,7 +241,8 @@ void history_add(struct history *h, uint64_t start, uint64_t used)
     h->done[h->stats.pending++] = (struct history_done){
         .start = start,
         .used = used,
-        .made = h->options.history_ms == 0 || is_file(h, find_file(h, start), start),
+        .made = h->options.history_ms == 0 || is_file(h, find_file(h, start), start) ||
+                store_fault(STORE_FAULT_HISTORY_SKIPPED),
     };
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <zstd.h>
 
+#include "store/fault.h"
+
 enum { WORK = 1 << 20, WRITE = 256 << 10 };
 
 void history_new_name(char out[HISTORY_NAME], uint64_t start)
@@ -268,7 +270,7 @@ static int finish(struct history_maker *m)
     int error = flush(m);
     if (!error)
         error = write_at(m, span_of(head, sizeof(head)), 0);
-    if (!error)
+    if (!error && !store_fault(STORE_FAULT_HISTORY_NOT_SYNCED))
         error = disk_sync(m->file);
     if (!error)
         error = disk_rename(m->disk, from, to);

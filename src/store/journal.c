@@ -1,5 +1,7 @@
 #include "store/journal.h"
 
+#include "store/fault.h"
+
 #include <stdlib.h>
 
 enum { PARTS = 64 }; /* of one write; a group with more blocks takes more writes */
@@ -35,7 +37,7 @@ static void place(struct journal *j, struct journal_block *b)
     struct block at = {.salt = j->current.salt,
                        .run = j->run,
                        .position = j->end,
-                       .durable = j->durable,
+                       .durable = store_fault(STORE_FAULT_KNOWN_TOO_EARLY) ? j->end : j->durable,
                        .prev = j->prev};
     block_seal(&b->bytes, &at);
     j->prev = at.crc;
@@ -67,6 +69,8 @@ int journal_append(struct journal *j, struct list *blocks)
 int journal_sync(struct journal *j)
 {
     int error = disk_sync(j->current.file);
+    if (error && store_fault(STORE_FAULT_RETRIED_SYNC))
+        error = disk_sync(j->current.file);
     if (!error)
         j->durable = j->end;
     return error;

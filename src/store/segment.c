@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "store/fault.h"
 
 enum { AT_CRC = SEGMENT_HEAD - 4, PIECE = 1 << 20 };
 
@@ -102,11 +103,11 @@ static int finish(struct segment_maker *m)
     segment_name(to, m->segment.start);
     struct iovec part = {head, sizeof(head)};
     int error = disk_write(m->segment.file, &part, 1, 0);
-    if (!error)
+    if (!error && !store_fault(STORE_FAULT_SEGMENT_NOT_SYNCED))
         error = disk_sync(m->segment.file);
     if (!error)
         error = disk_rename(m->disk, from, to);
-    if (error)
+    if (error || store_fault(STORE_FAULT_NAME_NOT_SYNCED))
         return error;
     error = disk_sync_names(m->disk);
     if (error)
