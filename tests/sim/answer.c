@@ -350,7 +350,13 @@ static int entry_status(const struct ask *a, struct span body)
 /* The hub stops, or cannot write: that is the answer. */
 static bool is_end(const struct model *m, const struct ask *a, int http)
 {
-    return http == 503 && m->ending && !a->made;
+    return ((http == 503 && m->ending) || (http == 507 && m->full)) && !a->made;
+}
+
+/* In a bulk call both are ServiceUnavailable. */
+static bool is_entry_end(const struct model *m, const struct ask *a, int http)
+{
+    return http == 503 && (m->ending || m->full) && !a->made;
 }
 
 static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct span body)
@@ -361,7 +367,7 @@ static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct
         struct ask *a = CONTAINER_OF(at, struct ask, line);
         int entry = entry_status(a, body);
         failed |= entry != 200;
-        if (!is_end(m, a, entry))
+        if (!is_entry_end(m, a, entry))
             judge(a, entry, (struct span){0});
     }
     PROMISE(http == (failed ? 400 : 200), "a bulk call answers %d: %.*s", http, SPAN_ARG(body));
@@ -441,8 +447,11 @@ static bool fits_report(const struct ask *a, const struct moment *at, const void
 
 void model_report_answer(struct model *m, struct ask *a, int http, int64_t version)
 {
-    (void)m;
     struct report_seen seen = {http, version};
+    if (http == 500 && m->full && !a->made) { /* mqtt 7.4: 507 is a number of HTTP alone */
+        ask_destroy(a);
+        return;
+    }
     size_t at = a->made;
     if (at) {
         const struct snap *s = a->family->moments[at].at[a->slot];

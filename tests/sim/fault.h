@@ -1,8 +1,11 @@
-/* fault.h — faults that can be planted in the world around the shards, to prove that the simulator
- * would find them in the hub. One run has at most one; each strikes now and then, by the seed.
+/* fault.h — faults that can be planted in the world around the shards, in the disk and the base
+ * under the keeper, and (store/fault.h) in the keeper, to prove that the simulator would find them
+ * in the hub. One run has at most one; each strikes now and then, by the seed.
  */
 #ifndef SIM_FAULT_H
 #define SIM_FAULT_H
+
+#include "store/fault.h"
 
 #define FAULTS(X)                                                        \
     X(NONE, "nothing is wrong")                                          \
@@ -18,7 +21,15 @@
     X(STRAY_PUSH, "a desired push arrives at another connection")        \
     X(STRAY_ANSWER, "a twin is sent to another connection")              \
     X(KEPT_OPEN, "a connection that was to be closed stays open")        \
-    X(SAME_RANDOM, "the random bytes repeat")
+    X(SAME_RANDOM, "the random bytes repeat")                            \
+    X(DISK_NO_SYNC, "a sync of a file does nothing")                     \
+    X(DISK_NO_NAMES, "a sync of names does nothing")                     \
+    X(BASE_NO_SYNC, "a sync of the base does nothing")                   \
+    X(BASE_TORN, "a cut leaves a part of a transaction in the base")     \
+    X(BASE_LOST_RECORD, "the base leaves out a record, not its counts")  \
+    X(BASE_LOST_DELETE, "the base keeps what was deleted")               \
+    X(BASE_STALE, "a read of the base does not see the newest commit")   \
+    STORE_FAULTS(X)
 
 enum fault {
 #define X(name, text) FAULT_##name,

@@ -190,7 +190,104 @@ TEST(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled)
     world_end(&w);
 }
 
-TEST_MAIN(RUN(a_hub_that_is_only_read_does_not_grow),
+TEST(who_waits_for_the_store_to_subscribe_is_not_pushed_to)
+{
+    start(&(struct world_options){.seed = 1});
+    create("d1");
+    struct wire *d = connect_as("d1", false);
+    buf_clear(&d->to_peer);
+    for (unsigned i = 0; i < w.cluster.count; i++)
+        memory_store_room(w.stores[i], STORE_BUSY);
+    subscribe(d);
+    struct wire *rest = ask("PATCH", "/twins/d1", "{\"properties\":{\"desired\":{\"a\":1}}}");
+    for (unsigned i = 0; i < w.cluster.count; i++)
+        memory_store_room(w.stores[i], STORE_OPEN);
+    world_settle(&w);
+    EXPECT_EQ(d->to_peer.data[0], 0x90); /* SUBACK first, whatever comes after it */
+    EXPECT(rest->to_peer.len > 0);
+    wire_drop(rest);
+    wire_drop(d);
+    world_end(&w);
+}
+
+/* ---- what a start finds in a cache ---- */
+
+static void start_embedded(uint64_t seed)
+{
+    start(&(struct world_options){
+        .seed = seed,
+        .embedded = true,
+        .machine = {.segment_min = 16384, .segment_max = 16384, .tail_max = 32768}
+    });
+    create("d1");
+}
+
+/* Shown before the power is cut, so there after it. */
+static void expect_the_same_after_a_cut(void)
+{
+    struct buf before = {0}, after = {0};
+    EXPECT_EQ(call("GET", "/twins/d1", "", &before), 200);
+    world_crash(&w);
+    EXPECT_EQ(call("GET", "/twins/d1", "", &after), 200);
+    EXPECT_SPAN(buf_span(&after), buf_span(&before));
+    buf_fini(&before);
+    buf_fini(&after);
+}
+
+TEST(what_was_written_and_not_synced_before_a_kill_is_synced_before_it_is_shown)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        start_embedded(seed);
+        w.machine.power.left = 2; /* the write is done, the sync is not */
+        struct wire *wire = ask("PATCH", "/twins/d1", "{\"tags\":{\"a\":1}}");
+        EXPECT(w.machine.power.dark);
+        world_kill(&w);
+        wire_drop(wire);
+        expect_the_same_after_a_cut();
+        world_end(&w);
+    }
+}
+
+TEST(what_a_failed_sync_left_in_the_cache_is_written_again)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        start_embedded(seed);
+        machine_fail(&w.machine, false, 2);
+        struct wire *wire = ask("PATCH", "/twins/d1", "{\"tags\":{\"a\":1}}");
+        EXPECT(w.failed != OK);
+        world_kill(&w);
+        wire_drop(wire);
+        expect_the_same_after_a_cut();
+        world_end(&w);
+    }
+}
+
+TEST(a_mark_that_is_only_in_a_cache_removes_no_segment)
+{
+    char body[4096];
+    memset(body, 'x', sizeof(body));
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        start_embedded(seed);
+        w.machine.power.left = 20 + 2 * seed;
+        for (int i = 0; i < 60 && !w.machine.power.dark; i++) {
+            int len = snprintf(body, 24, "{\"tags\":{\"a%d\":\"", i % 8);
+            body[len] = 'x';
+            memcpy(body + 2000, "\"}}", 4);
+            wire_drop(ask("PATCH", "/twins/d1", body));
+        }
+        EXPECT(w.machine.power.dark);
+        world_kill(&w);
+        world_settle(&w);
+        expect_the_same_after_a_cut();
+        world_end(&w);
+    }
+}
+
+TEST_MAIN(RUN(who_waits_for_the_store_to_subscribe_is_not_pushed_to),
+          RUN(what_was_written_and_not_synced_before_a_kill_is_synced_before_it_is_shown),
+          RUN(what_a_failed_sync_left_in_the_cache_is_written_again),
+          RUN(a_mark_that_is_only_in_a_cache_removes_no_segment),
+          RUN(a_hub_that_is_only_read_does_not_grow),
           RUN(a_replacement_that_leaves_desired_empty_is_pushed),
           RUN(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable),
           RUN(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled),

@@ -204,7 +204,7 @@ static void keeper_close(struct store *s)
 static enum store_room keeper_room(const struct store *s)
 {
     const struct keeper *k = (const void *)s; /* the store is its first member */
-    return store_room(k->inner);
+    return k->dark ? STORE_OPEN : store_room(k->inner);
 }
 
 static const struct store_ops keeper_ops = {

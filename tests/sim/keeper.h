@@ -1,4 +1,4 @@
-/* keeper.h — a store between a shard and the memory store: it can answer loads and scans later, as
+/* keeper.h — a store between a shard and the true one: it can answer loads and scans later, as
  * a keeper behind a network would, and plant faults.
  *
  * What is answered later is read when it is answered: it shows every change handed over until then.
@@ -21,7 +21,7 @@ struct keeper_options {
     void *on_append_owner;
 };
 
-/* `inner` is a handle of the memory store. */
+/* `inner` is a handle of the memory store or of the embedded keeper. */
 struct store *keeper_create(struct store *inner, const struct keeper_options *options);
 /* The inner handle is gone, or somebody else's. */
 void keeper_destroy(struct store *s);

@@ -247,11 +247,12 @@ static void check_slot(const struct family *f, struct store *store, unsigned slo
     record_unref(got);
 }
 
-void model_restart(struct model *m, struct store *store, bool crashed)
+void model_restart(struct model *m, struct store *const *stores, unsigned shards, bool crashed)
 {
     for (unsigned i = 0; i < FAMILIES; i++) {
         struct family *f = &m->families[i];
         size_t before = f->count;
+        struct store *store = stores[f->partition % shards];
         uint64_t seq = store->parts[f->partition].seq;
         while (f->count > 1 && family_last(f)->seq > seq)
             f->count--;
@@ -268,8 +269,9 @@ void model_restart(struct model *m, struct store *store, bool crashed)
         for (unsigned slot = 0; slot < SLOTS; slot++)
             count(&m->parts[m->families[i].partition], family_last(&m->families[i])->at[slot], 1);
     for (unsigned i = 0; i < PARTITIONS; i++) {
-        m->parts[i].seq = store->parts[i].seq;
-        PROMISE(memcmp(&m->parts[i], &store->parts[i], sizeof(m->parts[i])) == 0,
+        const struct store_partition *parts = stores[i % shards]->parts;
+        m->parts[i].seq = parts[i].seq;
+        PROMISE(memcmp(&m->parts[i], &parts[i], sizeof(m->parts[i])) == 0,
                 "the counts of partition %u are wrong after the restart", i);
     }
     model_quiet(m);

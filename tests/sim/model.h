@@ -56,6 +56,7 @@ struct model {
     int64_t wall_ms, wall_before_ms; /* the clock now, and before its last move */
     unsigned jumps;                  /* of the wall clock */
     bool ending;                     /* the hub stops, or its disk has failed */
+    bool full;                       /* there was no space since all was quiet */
     uint64_t last_ask;
     size_t changes;
 };
@@ -82,9 +83,9 @@ void model_explain(struct model *m, struct family *f, size_t moment,
                    const struct change_head *head);
 /* Is the session after `now` what this ask makes of that before? */
 bool model_session_is(const struct ask *a, const struct moment *prev, const struct moment *now);
-/* The machine has lost power, or was stopped in good order, and `stores` (any handle) is what is
- * left: the newest changes may be gone, but none that was shown. */
-void model_restart(struct model *m, struct store *store, bool crashed);
+/* The machine has lost power, or was stopped in good order, and `stores` (a handle for each shard)
+ * is what is left: the newest changes may be gone, but none that was shown. */
+void model_restart(struct model *m, struct store *const *stores, unsigned count, bool crashed);
 /* Nothing is under way any more: what was lost will not happen. */
 void model_quiet(struct model *m);
 

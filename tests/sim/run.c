@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
-enum { SILENCE_MS = 30000 }; /* the shortest that the hub may take for the end */
+enum {
+    SILENCE_MS = 30000, /* the shortest that the hub may take for the end */
+    WEEK_MS = 604800000
+};
 
 uint64_t run_random(struct run *r, unsigned below)
 {
@@ -44,7 +47,7 @@ static void set_wall(struct run *r, int64_t wall_ms)
         r->wall_max_ms = wall_ms;
 }
 
-static void pass(struct run *r, int64_t ms)
+void run_pass(struct run *r, int64_t ms)
 {
     int64_t mono_ms = r->world.now.mono_ms += ms;
     for (unsigned i = 0; i < RESTS; i++)
@@ -67,7 +70,7 @@ static void jump(struct run *r)
 }
 
 /* What the hub logged since. */
-static void say_log(struct run *r)
+void run_say_log(struct run *r)
 {
     struct buf *log = &r->world.log;
     r->world.log_kept = report.verbose;
@@ -79,7 +82,7 @@ static void say_log(struct run *r)
 
 /* ---- what everybody does ---- */
 
-static bool read_all(struct run *r)
+bool run_read(struct run *r)
 {
     bool any = false;
     for (unsigned i = 0; i < RESTS; i++)
@@ -87,87 +90,6 @@ static bool read_all(struct run *r)
     for (unsigned i = 0; i < DEVICES; i++)
         any |= device_read(r, &r->devices[i]);
     return any;
-}
-
-static void forget_clients(struct run *r)
-{
-    read_all(r);
-    for (unsigned i = 0; i < RESTS; i++)
-        rest_fini(&r->rests[i]);
-    for (unsigned i = 0; i < DEVICES; i++)
-        device_fini(&r->devices[i]);
-    LIST_EACH_SAFE(at, &r->world.wires)
-    {
-        wire_drop(CONTAINER_OF(at, struct wire, all));
-    }
-}
-
-/* The disk of a shard fails: nothing is acknowledged any more, and soon the hub ends. */
-static void fail_disk(struct run *r)
-{
-    unsigned shard = (unsigned)run_random(r, r->world.cluster.count);
-    report_say("the disk of shard %u fails", shard);
-    memory_store_fail(r->world.stores[shard], SERVER_ERROR);
-    r->model.ending = true;
-    r->crash_at = report.step + 1 + (unsigned)run_random(r, 20);
-}
-
-static void crash(struct run *r)
-{
-    report_say("the power is cut");
-    r->crash_at = 0;
-    for (unsigned i = 0; i < RESTS; i++)
-        r->rests[i].closing = true;
-    for (unsigned i = 0; i < DEVICES; i++)
-        r->devices[i].odd = true;
-    read_all(r);
-    world_crash(&r->world);
-    forget_clients(r);
-    model_restart(&r->model, r->world.stores[0], true);
-    r->model.ending = false;
-}
-
-/* The hub is asked to stop: it answers what it has begun, closes everybody and says so. */
-static void stop_in_order(struct run *r)
-{
-    struct world *w = &r->world;
-    for (unsigned i = 0; i < w->cluster.count; i++)
-        shard_stop(w->shards[i]);
-    for (unsigned n = 0; w->stopped < w->cluster.count; n++) {
-        PROMISE(n < 2000, "it does not stop");
-        struct rest *c = &r->rests[run_random(r, RESTS)];
-        if (c->wire && run_chance(r, 8)) /* the doors are closed, but who is in may talk */
-            rest_act(r, c);
-        if (run_chance(r, 4))
-            world_sync(w);
-        world_step(w);
-        read_all(r);
-    }
-    say_log(r);
-    LIST_EACH(at, &w->wires)
-    {
-        const struct wire *wire = CONTAINER_OF(at, struct wire, all);
-        PROMISE(!wire->opened || wire->closed, "wire %llu outlives the hub",
-                (unsigned long long)wire->number);
-    }
-}
-
-static void restart(struct run *r)
-{
-    bool in_order = run_chance(r, 2);
-    report_say("the hub is started anew%s", in_order ? " after an orderly stop" : "");
-    for (unsigned i = 0; i < RESTS; i++)
-        r->rests[i].closing = true;
-    for (unsigned i = 0; i < DEVICES; i++)
-        r->devices[i].odd = true;
-    r->model.ending = true;
-    if (in_order)
-        stop_in_order(r);
-    world_stop(&r->world);
-    forget_clients(r);
-    world_restart(&r->world);
-    model_restart(&r->model, r->world.stores[0], false);
-    r->model.ending = false;
 }
 
 /* ---- when nothing moves any more ---- */
@@ -230,9 +152,26 @@ static void check_memory(const struct run *r)
     }
 }
 
+/* Until nobody has anything more to say. The embedded keeper paces itself by the clock. */
+static void settle_all(struct run *r)
+{
+    unsigned quiet = 0, enough = r->world.options.embedded ? 3 : 1;
+    for (unsigned n = 0; quiet < enough; n++) {
+        world_settle(&r->world);
+        world_sync(&r->world);
+        world_settle(&r->world);
+        run_say_log(r);
+        quiet = run_read(r) ? 0 : quiet + 1;
+        if (quiet < enough && r->world.options.embedded)
+            run_pass(r, 100);
+        PROMISE(n < 1000, "it never settles");
+    }
+}
+
 static void settle(struct run *r)
 {
     report_say("all settle");
+    trouble_ends(r);
     for (unsigned i = 0; i < RESTS; i++)
         rest_flush(r, &r->rests[i], true);
     for (unsigned i = 0; i < DEVICES; i++) {
@@ -241,15 +180,7 @@ static void settle(struct run *r)
         if (r->devices[i].wire)
             r->devices[i].wire->deaf = false;
     }
-    bool any = true;
-    for (unsigned n = 0; any; n++) {
-        world_settle(&r->world);
-        world_sync(&r->world);
-        world_settle(&r->world);
-        say_log(r);
-        any = read_all(r);
-        PROMISE(n < 1000, "it never settles");
-    }
+    settle_all(r);
     for (unsigned i = 0; i < RESTS; i++)
         check_rest(&r->rests[i]);
     for (unsigned i = 0; i < DEVICES; i++)
@@ -258,6 +189,7 @@ static void settle(struct run *r)
     check_counts(r);
     world_settle(&r->world);
     check_memory(r);
+    trouble_check(r);
 }
 
 /* ---- the run ---- */
@@ -269,27 +201,67 @@ static void act(struct run *r)
         rest_act(r, &r->rests[run_random(r, RESTS)]);
     else if (what < 900)
         device_act(r, &r->devices[run_random(r, DEVICES)]);
+    else if (what < 902)
+        trouble_fills(r);
+    else if (what < 905)
+        trouble_eases(r);
     else if (what < 960)
         world_sync_shard(&r->world, (unsigned)run_random(r, r->world.cluster.count));
     else if (what < 980)
-        pass(r, (int64_t)run_random(r, 200));
+        run_pass(r, (int64_t)run_random(r, 200));
     else if (what < 986 && !r->crash_at)
         settle(r);
     else if (what < 990)
-        pass(r, (int64_t)run_random(r, 200000));
-    else if (what < 993)
+        run_pass(r, (int64_t)run_random(r, 200000));
+    else if (what < 991)
         jump(r);
-    else if (what < 997 || r->crash_at)
-        crash(r);
+    else if (what < 993)
+        trouble_crash(r);
+    else if (r->crash_at)
+        run_pass(r, 1); /* it ends anyway */
     else if (what < 998)
-        fail_disk(r);
+        trouble_comes(r);
     else
-        restart(r);
+        trouble_restart(r, true);
+}
+
+/* Small enough that segments and checkpoints follow each other. */
+static struct machine_options small_machine(struct run *r)
+{
+    static const unsigned paces[] = {2, 4, 10, 30};
+    struct machine_options o = {.segment_min = 16384u << run_random(r, 3)};
+    o.segment_max = o.segment_min << run_random(r, 4);
+    o.tail_max = 16384u << run_random(r, 6);
+    o.hot_max = 4096u << run_random(r, 7);
+    o.async = run_chance(r, 16);
+    if (run_chance(r, 2))
+        o.history_ms = run_chance(r, 2) ? FOR_EVER : WEEK_MS;
+    if (o.history_ms && run_chance(r, 4))
+        o.history_size = 4096u << run_random(r, 6);
+    for (unsigned i = 0; i < MACHINE_ACTORS; i++)
+        o.pace[i] = paces[run_random(r, COUNT(paces))];
+    return o;
+}
+
+/* One draw a statement: the order within one is the compiler's. */
+static struct world_options draw_options(struct run *r)
+{
+    static const unsigned shards[] = {2, 2, 2, 2, 1, 3};
+    struct world_options o = {.wall_ms = 1772619630500, .mono_ms = 1000};
+    o.shards = shards[run_random(r, COUNT(shards))];
+    o.manual_sync = !run_chance(r, 8);
+    o.chunks = !run_chance(r, 4);
+    o.async_loads = run_chance(r, 2);
+    o.embedded = !run_chance(r, 8);
+    o.reshards = run_chance(r, 3);
+    o.machine = small_machine(r);
+    /* Just enough, or enough for several operations a turn. */
+    o.arena_size = (size_t)(run_chance(r, 4) ? 43 : 48) << 20;
+    return o;
 }
 
 static void start(struct run *r, uint64_t seed, enum fault fault)
 {
-    static const unsigned shards[] = {2, 2, 2, 2, 1, 3};
     *r = (struct run){.seed = seed * 0x9e3779b97f4a7c15 + 1, .hash = 0xcbf29ce484222325};
     model_init(&r->model);
     for (unsigned i = 0; i < DEVICES; i++) {
@@ -298,25 +270,24 @@ static void start(struct run *r, uint64_t seed, enum fault fault)
     }
     for (unsigned i = 0; i < RESTS; i++)
         list_init(&r->rests[i].line);
-    struct world_options options = {.shards = shards[run_random(r, COUNT(shards))],
-                                    .seed = seed,
-                                    .manual_sync = !run_chance(r, 8),
-                                    .chunks = !run_chance(r, 4),
-                                    .async_loads = run_chance(r, 2),
-                                    .fault = fault,
-                                    /* Just enough, or enough for several operations a turn. */
-                                    .arena_size = (size_t)(run_chance(r, 4) ? 43 : 48) << 20,
-                                    .wall_ms = 1772619630500,
-                                    .mono_ms = 1000,
-                                    .on_append = model_append,
-                                    .on_append_owner = &r->model,
-                                    .trace = on_event,
-                                    .trace_owner = r};
+    struct world_options options = draw_options(r);
+    options.seed = seed;
+    options.fault = fault;
+    options.on_append = model_append;
+    options.on_append_owner = &r->model;
+    options.trace = on_event;
+    options.trace_owner = r;
     r->model.wall_ms = r->model.wall_before_ms = r->wall_max_ms = options.wall_ms;
     world_start(&r->world, &options);
     report_say("seed %llu: %u shards%s%s%s", (unsigned long long)seed, options.shards,
                options.manual_sync ? ", syncs by hand" : "", options.chunks ? ", chunks" : "",
                options.async_loads ? ", loads answered late" : "");
+    if (options.embedded)
+        report_say("segments of %u to %u bytes, tail %llu, hot table %llu%s",
+                   options.machine.segment_min, options.machine.segment_max,
+                   (unsigned long long)options.machine.tail_max,
+                   (unsigned long long)options.machine.hot_max,
+                   options.machine.async ? ", synced later" : "");
 }
 
 struct run_result run_play(uint64_t seed, enum fault fault)
@@ -329,26 +300,29 @@ struct run_result run_play(uint64_t seed, enum fault fault)
     unsigned steps = 200 + (unsigned)run_random(r, 200);
     for (; report.step < steps; report.step++) {
         if (r->crash_at == report.step && report.step)
-            crash(r);
+            trouble_crash(r);
         act(r);
         for (uint64_t n = run_random(r, 3); n; n--)
             world_step(&r->world);
-        say_log(r);
-        read_all(r);
+        run_say_log(r);
+        run_read(r);
+        if (r->world.machine.power.dark)
+            trouble_crash(r);
     }
     if (r->crash_at)
-        crash(r);
+        trouble_crash(r);
     settle(r);
-    struct run_result result = {r->hash, r->model.changes};
-    for (unsigned i = 0; i < DEVICES; i++)
-        r->devices[i].odd = true;
-    for (unsigned i = 0; i < RESTS; i++)
-        r->rests[i].closing = true;
-    world_stop(&r->world);
-    forget_clients(r);
-    world_restart(&r->world);
-    model_restart(&r->model, r->world.stores[0], false);
+    trouble_restart(r, false);
+    trouble_check(r);
+    struct run_result result = {.changes = r->model.changes};
     world_end(&r->world);
+    if (r->world.options.embedded) {
+        const struct machine *m = &r->world.machine;
+        uint64_t more[] = {m->disk_hash, m->base_hash};
+        mix(r, span_of(more, sizeof(more)));
+        result.machine = m->stats;
+    }
+    result.hash = r->hash;
     model_fini(&r->model);
     return result;
 }

@@ -13,6 +13,9 @@
 #include "report.h"
 #include "world.h"
 
+/* Of history. */
+#define FOR_EVER (INT64_MAX / 4)
+
 enum { RESTS = 4, DEVICES = 10, REST_LINE_MAX = 4, DEVICE_LINE_MAX = 24 };
 
 /* A back end's connection. */
@@ -59,6 +62,8 @@ struct run {
     uint64_t hash; /* of all that happened */
     int64_t wall_max_ms;
     unsigned crash_at; /* the step at which a hub whose disk has failed ends; 0: none has */
+    bool full;         /* the disk is */
+    bool was_full;     /* ever */
     struct rest rests[RESTS];
     struct device devices[DEVICES];
 };
@@ -66,6 +71,7 @@ struct run {
 struct run_result {
     uint64_t hash;
     size_t changes;
+    struct machine_stats machine;
 };
 
 /* Play one seed to its end. With a planted fault it is expected not to return. */
@@ -75,6 +81,29 @@ struct run_result run_play(uint64_t seed, enum fault fault);
 
 uint64_t run_random(struct run *r, unsigned below);
 bool run_chance(struct run *r, unsigned one_in);
+/* Time passes. */
+void run_pass(struct run *r, int64_t ms);
+/* Everybody reads what has come; true when anything had. */
+bool run_read(struct run *r);
+/* Tell what the hub logged since. */
+void run_say_log(struct run *r);
+
+/* ---- trouble.c ---- */
+
+/* The disk is about to fail, or the power; the hub ends within some steps. */
+void trouble_comes(struct run *r);
+/* The disk is full; it is not any more; and the keeper has seen that. */
+void trouble_fills(struct run *r);
+void trouble_eases(struct run *r);
+void trouble_ends(struct run *r);
+/* The power is cut, or the hub is killed, and it starts again. */
+void trouble_crash(struct run *r);
+/* It is stopped, perhaps (`may_stop`) by being asked to, and starts again. */
+void trouble_restart(struct run *r, bool may_stop);
+/* Every connection is at its end. */
+void trouble_forget(struct run *r);
+/* Nothing is under way. Does the journal hold everything? */
+void trouble_check(struct run *r);
 
 /* ---- json.c: random documents ---- */
 

@@ -1,7 +1,7 @@
-/* sim.c — the simulator: one seed decides a whole run of shards, mail, sessions and store, with
- * back ends, devices, power cuts and restarts.
+/* sim.c — the simulator: one seed decides a whole run of shards, mail, sessions and store,
+ * with back ends, devices, power cuts, failing and full disks, and restarts.
  *
- *   sim --seeds 1-1000           each must keep every promise; prints one line at the end
+ *   sim --seeds 1-1000           each must keep every promise; prints what happened at the end
  *   sim --seed 17 --verbose      tell what happens, step by step
  *   sim --seed 17 --twice        the same seed gives the same trace
  *   sim --seeds 1-100 --fault LOST_DELETE    must not get through (exit 1)
@@ -65,6 +65,20 @@ static bool options_parse(int argc, char **argv, struct options *out)
     return out->first <= out->last;
 }
 
+static void add(struct machine_stats *all, const struct machine_stats *one)
+{
+#define X(name, text) all->name += one->name;
+    MACHINE_STATS(X)
+#undef X
+}
+
+static void print(const struct machine_stats *all)
+{
+#define X(name, text) printf("%10llu " text "\n", (unsigned long long)all->name);
+    MACHINE_STATS(X)
+#undef X
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -73,6 +87,7 @@ int main(int argc, char **argv)
     report_on_abort();
     uint64_t hash = 0;
     size_t changes = 0;
+    struct machine_stats all = {0};
     for (uint64_t seed = o.first; seed <= o.last; seed++) {
         struct run_result result = run_play(seed, o.fault);
         if (o.twice && run_play(seed, o.fault).hash != result.hash) {
@@ -81,7 +96,9 @@ int main(int argc, char **argv)
         }
         hash = hash * 0x100000001b3 ^ result.hash;
         changes += result.changes;
+        add(&all, &result.machine);
     }
+    print(&all);
     printf("seeds %llu-%llu: %zu changes, trace %016llx\n", (unsigned long long)o.first,
            (unsigned long long)o.last, changes, (unsigned long long)hash);
     return 0;

@@ -164,8 +164,10 @@ static void sim_reader_close(struct base_reader *reader)
 static enum status sim_enter(struct base_reader *reader)
 {
     struct reader *r = reader_of(reader);
+    const struct sim_base *s = handle_of(reader->base)->store;
+    bool stale = s->fault == SIM_BASE_STALE && s->older;
     if (reader->depth++ == 0)
-        r->image = image_ref(handle_of(reader->base)->store->newest);
+        r->image = image_ref(stale ? s->older : s->newest);
     return OK;
 }
 
@@ -324,11 +326,12 @@ static int sim_put_mark(struct base *b, struct mark mark)
 }
 
 /* A commit or sync: 0 when it may be done. */
-static int begin(struct sim_base *s)
+static int begin(struct sim_base *s, bool ends)
 {
-    if (s->broken || !sim_power_take(s->power))
+    if (s->broken || !sim_power_take_sync(s->power, ends))
         return EIO;
     s->broken = s->fail_in && --s->fail_in == 0;
+    s->failures += s->broken;
     return s->broken ? EIO : 0;
 }
 
@@ -344,19 +347,20 @@ static int sim_commit(struct base *b)
     struct sim_base *s = h->store;
     CHECK(h->txn);
     bool lit = !s->power->dark && !s->broken;
-    int error = begin(s);
+    int error = begin(s, false);
     if (error && lit) /* it was under way, and may have happened by the next start */
         replace(&s->next, image_ref(h->txn));
     if (!error && s->full)
         error = ENOSPC;
+    s->refused += error == ENOSPC;
     if (error)
         return end_txn(h, error);
     /* Its pages are synced first, and with them what the commit before wrote. */
     if (s->fault != SIM_BASE_LOST_SYNC || !s->before)
         replace(&s->before, image_ref(s->newest));
+    replace(&s->older, image_ref(s->newest));
     replace(&s->newest, h->txn);
     h->txn = NULL;
-    s->commits++;
     return 0;
 }
 
@@ -364,7 +368,7 @@ static int sim_sync(struct base *b)
 {
     struct handle *h = handle_of(b);
     CHECK(!h->txn);
-    int error = begin(h->store);
+    int error = begin(h->store, h->store->power->ends_at_base_sync);
     if (!error && h->store->fault != SIM_BASE_LOST_SYNC)
         replace(&h->store->before, NULL);
     return error;
@@ -422,6 +426,7 @@ void sim_base_fini(struct sim_base *s)
 {
     CHECK(!s->open);
     image_unref(s->newest);
+    image_unref(s->older);
     image_unref(s->before);
     image_unref(s->next);
 }
@@ -470,6 +475,17 @@ void sim_base_cut(struct sim_base *s)
         s->undone++;
     }
     replace(&s->before, NULL);
+    replace(&s->next, NULL);
+    sim_base_kill(s);
+}
+
+void sim_base_kill(struct sim_base *s)
+{
+    CHECK(!s->open);
+    if (s->next && test_random(&s->power->seed) % 2) {
+        replace(&s->before, s->newest);
+        s->newest = image_ref(s->next);
+    }
     replace(&s->next, NULL);
     s->broken = false;
     s->fail_in = 0;

@@ -24,6 +24,7 @@ enum sim_base_fault {
     SIM_BASE_LOST_RECORD, /* a record is not put, the rest of the transaction is */
     SIM_BASE_TORN,        /* a cut may keep a part of a transaction */
     SIM_BASE_LOST_SYNC,   /* a sync does nothing */
+    SIM_BASE_STALE,       /* a reader has not been renewed since the newest commit */
 };
 
 struct sim_image;
@@ -36,11 +37,12 @@ struct sim_base {
     enum sim_base_fault fault;
     /* Its own: */
     struct sim_image *newest;
+    struct sim_image *older;  /* the one before the newest */
     struct sim_image *before; /* what a cut may go back to; NULL: all is synced */
     struct sim_image *next;   /* of a commit that was interrupted */
     bool open;
-    uint64_t commits, undone; /* of all; by cuts */
-    uint64_t hash;            /* of all that was put */
+    uint64_t undone, failures, refused; /* by cuts; with EIO, while there was power; with ENOSPC */
+    uint64_t hash;                      /* of all that was put */
 };
 
 void sim_base_init(struct sim_base *s, struct sim_power *power);
@@ -49,5 +51,7 @@ void sim_base_fini(struct sim_base *s);
 struct base *sim_base_open(struct sim_base *s);
 /* The power is cut; the handle has been closed. */
 void sim_base_cut(struct sim_base *s);
+/* The program is killed; commits that are not synced stay, and may still be undone by a cut. */
+void sim_base_kill(struct sim_base *s);
 
 #endif

@@ -291,12 +291,19 @@ static void change_create(struct sim_disk *d, const char *from, const char *to, 
 /* ---- what goes wrong ---- */
 
 /* A write or sync: 0 when it may be done. */
+static int begin_or_end(struct sim_disk *d, bool ends)
+{
+    if (d->broken || !sim_power_take_sync(d->power, ends))
+        return EIO;
+    bool fails = d->fail_in && --d->fail_in == 0;
+    d->broken = fails && !d->once;
+    d->failures += fails;
+    return fails ? EIO : 0;
+}
+
 static int begin(struct sim_disk *d)
 {
-    if (d->broken || !sim_power_take(d->power))
-        return EIO;
-    d->broken = d->fail_in && --d->fail_in == 0;
-    return d->broken ? EIO : 0;
+    return begin_or_end(d, false);
 }
 
 static uint64_t sectors(uint64_t bytes)
@@ -371,6 +378,7 @@ static int sim_write(struct disk_file *file, const struct iovec *parts, int coun
     uint64_t end = at + all.len, may = fits(d, n, end);
     if (!error && may < end)
         error = ENOSPC;
+    d->refused += error == ENOSPC;
     note(d, "write", at, buf_span(&all));
     if (error == EIO && !dark) /* it was under way */
         write_first(n, buf_span(&all), at, test_random(&d->power->seed) % (all.len + 1));
@@ -405,15 +413,14 @@ static int sim_sync(struct disk_file *file)
 {
     struct sim_disk *d = disk_of(file->disk);
     struct inode *n = file_of(file)->inode;
-    bool dark = d->power->dark;
-    int error = begin(d);
+    bool in_place = n->last.len && n->last.len == n->now.len; /* not that of a file that grows */
+    int error = begin_or_end(d, in_place && d->power->ends_at_disk_sync);
     note(d, "sync", n->count, (struct span){0});
-    if (error && !dark && d->broken)
+    if (error && !d->power->dark)
         inode_spoil(n, &d->power->seed);
-    if (error)
+    if (error || d->no_sync)
         return error;
     inode_sync(n);
-    d->syncs++;
     return 0;
 }
 
@@ -426,6 +433,7 @@ static int sim_rename(struct disk *disk, const char *from, const char *to)
         error = ENOENT;
     if (!error)
         change_create(d, from, to, n->inode);
+    d->renames += !error;
     return error;
 }
 
@@ -459,7 +467,7 @@ static int sim_sync_names(struct disk *disk)
     struct sim_disk *d = disk_of(disk);
     int error = begin(d);
     note(d, "durable names", 0, (struct span){0});
-    if (error || d->forgets_names)
+    if (error || d->no_names)
         return error;
     copy_names(&d->last, &d->now);
     LIST_EACH_SAFE(at, &d->changes)
@@ -540,6 +548,12 @@ void sim_disk_cut(struct sim_disk *d)
         inode_cut(n, &d->power->seed);
         set_bytes(&n->now, &n->last);
     }
+    sim_disk_kill(d);
+}
+
+void sim_disk_kill(struct sim_disk *d)
+{
+    CHECK(d->open == 0);
     d->broken = false;
     d->fail_in = 0;
 }

@@ -26,14 +26,15 @@ struct sim_disk {
     struct sim_power *power; /* borrowed */
     uint64_t room;           /* what all files may take; 0: no bound */
     uint64_t fail_in;        /* the n-th write or sync from now fails; 0: none */
+    bool once;               /* and no other after it */
     bool broken;             /* one has failed, and so will all that follow */
     bool keep;               /* keep the content of files that are removed, for sim_disk_all */
-    bool forgets_names;      /* a planted fault: sync_names does nothing */
+    bool no_sync, no_names;  /* planted faults: sync, sync_names do nothing */
     /* Its own: */
     struct list inodes, now, last, changes, removed;
-    unsigned open;  /* files */
-    uint64_t syncs; /* that succeeded */
-    uint64_t hash;  /* of all that was done to it */
+    unsigned open;                       /* files */
+    uint64_t renames, failures, refused; /* done; with EIO, while there was power; with ENOSPC */
+    uint64_t hash;                       /* of all that was done to it */
 };
 
 void sim_disk_init(struct sim_disk *d, struct sim_power *power);
@@ -41,6 +42,8 @@ void sim_disk_fini(struct sim_disk *d);
 
 /* The power is cut; every file has been closed. What is left is durable. */
 void sim_disk_cut(struct sim_disk *d);
+/* The program is killed; what lies in the cache stays there. */
+void sim_disk_kill(struct sim_disk *d);
 
 /* Bytes that files take now. */
 uint64_t sim_disk_used(const struct sim_disk *d);

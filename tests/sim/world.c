@@ -1,6 +1,5 @@
 #include "world.h"
 
-#include "auth/sas.h"
 #include "base/test.h"
 #include "keeper.h"
 
@@ -275,9 +274,29 @@ static unsigned thread_of(const struct wire *wire)
     return wire->moving_to >= 0 ? (unsigned)wire->moving_to : wire->shard;
 }
 
-static bool step(struct world *w)
+/* How often an actor of the keeper gets a turn. */
+static bool has_turn(struct world *w, unsigned actor)
+{
+    unsigned pace = w->hurries ? 1 : w->options.machine.pace[actor];
+    return w->settling || test_random(&w->seed) % (pace ? pace : 2) == 0;
+}
+
+/* The keeper's actors, from a random one on. */
+static bool step_machine(struct world *w)
 {
     bool moved = false;
+    unsigned first = w->options.embedded ? (unsigned)(test_random(&w->seed) % MACHINE_ACTORS) : 0;
+    for (unsigned i = 0; w->options.embedded && i < MACHINE_ACTORS; i++) {
+        unsigned actor = (first + i) % MACHINE_ACTORS;
+        if (has_turn(w, actor))
+            moved |= machine_step(&w->machine, actor);
+    }
+    return moved;
+}
+
+static bool step(struct world *w)
+{
+    bool moved = step_machine(w);
     unsigned first = (unsigned)(test_random(&w->seed) % w->cluster.count);
     for (unsigned i = 0; i < w->cluster.count; i++) {
         unsigned shard = (first + i) % w->cluster.count;
@@ -304,15 +323,22 @@ void world_step(struct world *w)
 
 void world_settle(struct world *w)
 {
+    bool before = w->settling;
+    w->settling = true;
     for (int quiet = 0, n = 0; quiet < 2; n++) {
         quiet = step(w) ? 0 : quiet + 1;
         CHECK(n < 100000); /* it goes on for ever */
     }
+    w->settling = before;
 }
 
 void world_sync_shard(struct world *w, unsigned shard)
 {
-    memory_store_sync(w->stores[shard]);
+    if (!w->options.embedded)
+        memory_store_sync(w->stores[shard]);
+    else /* there is one journal for all */
+        while (machine_step(&w->machine, MACHINE_JOURNAL))
+            ;
 }
 
 void world_sync(struct world *w)
@@ -341,18 +367,42 @@ static void on_append(void *owner, struct record *old, const struct store_change
 
 static void start_shards(struct world *w)
 {
+    if (w->options.embedded)
+        machine_start(&w->machine);
+    if (w->options.embedded && w->options.reshards)
+        w->cluster.count = 1 + (unsigned)(test_random(&w->seed) % 3);
     for (unsigned i = 0; i < w->cluster.count; i++) {
         struct keeper_options keeper = {.async = w->options.async_loads,
                                         .seed = &w->seed,
                                         .fault = w->options.fault,
                                         .on_append = on_append,
                                         .on_append_owner = w};
-        w->stores[i] = memory_env_shard(w->env);
+        w->stores[i] = w->options.embedded ? machine_shard(&w->machine, i, w->cluster.count)
+                                           : memory_env_shard(w->env);
         w->keepers[i] = keeper_create(w->stores[i], &keeper);
         w->shards[i] = shard_create(i, &w->cluster, w->keepers[i], (struct random){fill, w});
     }
     w->stopped = 0;
     w->failed = OK;
+}
+
+static void make_store(struct world *w)
+{
+    struct random random = {fill, w};
+    if (!w->options.embedded) {
+        struct memory_options memory = {
+            .partitions = 32, .manual_sync = w->options.manual_sync, .random = random};
+        w->env = memory_env_create(&memory);
+        return;
+    }
+    struct machine_options machine = w->options.machine;
+    machine.seed = w->options.seed;
+    machine.fault = w->options.fault;
+    machine.random = random;
+    machine.clock = world_clock;
+    machine.clock_ctx = w;
+    machine.partitions = 32;
+    machine_init(&w->machine, &machine);
 }
 
 void world_start(struct world *w, const struct world_options *options)
@@ -365,9 +415,7 @@ void world_start(struct world *w, const struct world_options *options)
     };
     list_init(&w->wires);
     struct random random = {fill, w};
-    struct memory_options memory = {
-        .partitions = 32, .manual_sync = options->manual_sync, .random = random};
-    w->env = memory_env_create(&memory);
+    make_store(w);
     policy_defaults(&w->policies, random);
     w->hosts[0] = SPAN(WORLD_HOST);
     w->hosts[1] = SPAN("localhost");
@@ -438,6 +486,8 @@ void world_stop(struct world *w)
         store_close(w->keepers[i]);
         shard_destroy(w->shards[i]);
     }
+    if (w->options.embedded)
+        machine_stop(&w->machine);
 }
 
 void world_restart(struct world *w)
@@ -445,23 +495,47 @@ void world_restart(struct world *w)
     start_shards(w);
 }
 
-void world_crash(struct world *w)
+/* Nothing has an effect any more, and the shards come to their end without knowing it. */
+static void go_dark(struct world *w)
 {
     cut_wires(w);
     for (unsigned i = 0; i < w->cluster.count; i++)
         keeper_go_dark(w->keepers[i]);
+    if (w->options.embedded)
+        machine_dark(&w->machine);
     world_settle(w);
     for (unsigned i = 0; i < w->cluster.count; i++) /* polled once more, all is durable */
         w->woken[i] = true;
     world_settle(w);
     if (w->failed == OK)
         check_idle(w);
+}
+
+static void die(struct world *w, bool cut)
+{
+    go_dark(w);
     for (unsigned i = 0; i < w->cluster.count; i++) {
+        if (w->options.embedded)
+            store_close(w->stores[i]);
         shard_destroy(w->shards[i]);
         keeper_destroy(w->keepers[i]);
     }
-    memory_env_crash(w->env);
+    if (w->options.embedded)
+        machine_down(&w->machine, cut);
+    else
+        memory_env_crash(w->env);
     start_shards(w);
+}
+
+void world_crash(struct world *w)
+{
+    die(w, true);
+}
+
+void world_kill(struct world *w)
+{
+    CHECK(w->options.embedded);
+    die(w, false);
 }
 
 void world_end(struct world *w)
@@ -471,59 +545,9 @@ void world_end(struct world *w)
     {
         wire_drop(CONTAINER_OF(at, struct wire, all));
     }
-    memory_env_destroy(w->env);
+    if (w->options.embedded)
+        machine_fini(&w->machine);
+    else
+        memory_env_destroy(w->env);
     buf_fini(&w->log);
-}
-
-/* ---- REST ---- */
-
-void world_token(struct world *w, const char *policy, struct buf *out)
-{
-    const struct policy *p = policy_find(&w->policies, span_text(policy));
-    CHECK(p);
-    sas_make(out, SPAN(WORLD_HOST), key_span(&p->keys[0]), w->now.wall_ms / 1000 + 3600,
-             span_text(policy));
-}
-
-/* The body after the empty line, when all of it is there. */
-static bool whole_answer(struct span text, int *status, struct span *body)
-{
-    const char *end = text.len ? memmem(text.data, text.len, "\r\n\r\n", 4) : NULL;
-    if (!end || text.len < 12)
-        return false;
-    *status = atoi((const char *)text.data + 9);
-    size_t head = (size_t)(end + 4 - (const char *)text.data);
-    const char *length = memmem(text.data, head, "Content-Length: ", 16);
-    size_t len = length ? (size_t)atol(length + 16) : 0;
-    *body = span_of(text.data + head, len);
-    return text.len >= head + len;
-}
-
-int world_rest(struct world *w, const char *method, const char *path, const char *headers,
-               struct span json, struct buf *body)
-{
-    struct wire *wire = wire_open(w, LINK_HTTP, (unsigned)test_random(&w->seed));
-    struct buf request = {0};
-    buf_printf(&request, "%s %s%sapi-version=2021-04-12 HTTP/1.1\r\nHost: " WORLD_HOST "\r\n",
-               method, path, strchr(path, '?') ? "&" : "?");
-    if (!headers || !strstr(headers, "Authorization:")) {
-        buf_text(&request, "Authorization: ");
-        world_token(w, "iothubowner", &request);
-        buf_text(&request, "\r\n");
-    }
-    buf_printf(&request, "%sContent-Length: %zu\r\n\r\n", headers ? headers : "", json.len);
-    buf_put(&request, json);
-    wire_send(wire, buf_span(&request));
-    buf_fini(&request);
-    int status = 0;
-    struct span answer = {0};
-    for (int i = 0; i < 10000 && !whole_answer(buf_span(&wire->to_peer), &status, &answer); i++) {
-        world_step(w);
-        if (w->options.manual_sync)
-            world_sync(w);
-    }
-    if (body)
-        buf_put(body, answer);
-    wire_drop(wire);
-    return status;
 }

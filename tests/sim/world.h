@@ -1,7 +1,8 @@
-/* world.h — a hub without a machine: shards, mail, sessions and the memory store in one thread, on
- * a simulated network, clock and random bytes. One seed decides everything.
+/* world.h — a hub in one thread: shards, mail, sessions and a store, on a simulated network, clock
+ * and random bytes. One seed decides everything.
  *
- * Transcripts drive it by hand; the simulator drives it at random.
+ * The store is the memory store, or, `embedded`, the product's keeper on a simulated machine
+ * (machine.h). Transcripts drive it by hand; the simulator drives it at random.
  *
  * Memory   a world owns its wires; wire_drop frees one
  * Threads  one
@@ -11,6 +12,7 @@
 
 #include "auth/policy.h"
 #include "fault.h"
+#include "machine.h"
 #include "shard/shard.h"
 #include "store/memory_store.h"
 
@@ -52,10 +54,13 @@ struct wire {
 struct world_options {
     unsigned shards;
     uint64_t seed;
-    bool manual_sync; /* durable only by world_sync */
+    bool manual_sync; /* durable only by world_sync; not embedded */
     bool chunks;      /* deliver bytes in pieces of random length */
     bool async_loads; /* the store answers loads and scans on a later step */
-    enum fault fault; /* planted, see fault.h */
+    bool embedded;
+    bool reshards; /* a start has another number of shards than the one before; embedded */
+    struct machine_options machine; /* sizes; the world knows the rest */
+    enum fault fault;               /* planted, see fault.h */
     int64_t wall_ms, mono_ms;
     size_t arena_size;               /* of each shard; 0: the product's */
     const struct doc_limits *limits; /* NULL: azure */
@@ -71,11 +76,14 @@ struct world {
     uint64_t hub_seed; /* of the hub's random bytes */
     struct now now;
     struct cluster cluster;
-    struct memory_env *env;
-    struct store *stores[WORLD_SHARDS_MAX];  /* the memory store's handles */
+    struct memory_env *env;                  /* NULL: embedded */
+    struct machine machine;                  /* embedded */
+    struct store *stores[WORLD_SHARDS_MAX];  /* the keeper's handles */
     struct store *keepers[WORLD_SHARDS_MAX]; /* before them: what the shards see */
     struct shard *shards[WORLD_SHARDS_MAX];
     bool woken[WORLD_SHARDS_MAX];
+    bool settling; /* every actor has its turn */
+    bool hurries;  /* the same, but not everything is waited for */
     struct list wires;
     uint64_t wire_count; /* ever */
     struct policies policies;
@@ -93,6 +101,8 @@ void world_restart(struct world *w);
 /* A power cut: what is not durable is gone; then start again. What the old shards still had under
  * way is brought to its end in the dark: nothing of it reaches the store or a wire. */
 void world_crash(struct world *w);
+/* The program is killed, and started again: what it had written to the disk is there. */
+void world_kill(struct world *w);
 void world_end(struct world *w);
 
 struct wire *wire_open(struct world *w, enum link_kind kind, unsigned shard);
@@ -104,7 +114,7 @@ void wire_drop(struct wire *wire);    /* hang up, settle, free */
 void world_step(struct world *w);
 /* Step until nothing moves any more. */
 void world_settle(struct world *w);
-/* Make what was committed durable (manual_sync). */
+/* Make what was committed durable. */
 void world_sync(struct world *w);
 void world_sync_shard(struct world *w, unsigned shard);
 /* Time passes; timers run. */
