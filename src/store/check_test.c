@@ -224,8 +224,9 @@ TEST(a_record_that_the_hub_cannot_use_is_named)
     EXPECT(says("base x/: its content does not hold together\n"));
     EXPECT(says("base y/: its keys cannot be opened\n"));
     EXPECT(says("base: the checksum of a record without a readable id"));
-    EXPECT(says("journal: where replay begins cannot be read")); /* it would stand beside that */
-    EXPECT_EQ(check_findings(&result), 4);
+    /* Where replay begins would stand beside that last one, and is known not to be there: its key
+     * has another length. */
+    EXPECT_EQ(check_findings(&result), 3);
     seal_destroy(other);
     buf_fini(&base);
     fixture_remove(path);

@@ -70,30 +70,35 @@ static enum status to_record(struct seal *seal, struct span key, struct span byt
     return OK;
 }
 
-/* A neighbour where a search ended: sound, or the end of the tree? */
-static bool is_neighbour(enum status st, const struct lmdb_place *p)
+/* A node where a search ended; st: how it was reached. Sound, or the end of the tree? */
+static bool is_sound(enum status st, const struct lmdb_place *p, struct span *key)
 {
-    struct span key, bytes;
+    struct span bytes;
     struct value value;
-    if (st == NOT_FOUND)
-        return true;
-    return st == OK && lmdb_place_get(p, &key, &bytes) == OK &&
-           value_decode(key, bytes, &value) == OK;
+    *key = span_of(NULL, 0);
+    if (st != OK)
+        return st == NOT_FOUND;
+    return lmdb_place_get(p, key, &bytes) == OK && value_decode(*key, bytes, &value) == OK;
 }
 
-static bool is_neighbour_before(const struct lmdb_place *p)
+/* Could the node be the one sought, its key damaged? The keys of a page ascend, so a search goes
+ * astray only beside the key that is damaged; and its nodes fill the page, so that the key's length
+ * can be wrong by no more than what is filled up to an even number. */
+static bool may_be(enum status st, const struct lmdb_place *p, struct span sought)
 {
-    struct lmdb_place before = *p;
-    enum status st = lmdb_place_back(&before);
-    return is_neighbour(st, &before);
+    struct span key;
+    if (is_sound(st, p, &key))
+        return false;
+    return st != OK || (key.len <= sought.len + 1 && key.len + 1 >= sought.len);
 }
 
 /* The key is not where it would be. NOT_FOUND if that can be believed. */
-static enum status check_absent(const struct lmdb_place *p)
+static enum status check_absent(const struct lmdb_place *p, struct span key)
 {
-    struct lmdb_place after = *p;
+    struct lmdb_place before = *p, after = *p;
     enum status st = lmdb_place_has(p) ? OK : lmdb_place_step(&after);
-    return is_neighbour(st, &after) && is_neighbour_before(p) ? NOT_FOUND : DAMAGED;
+    return may_be(st, &after, key) || may_be(lmdb_place_back(&before), &before, key) ? DAMAGED
+                                                                                     : NOT_FOUND;
 }
 
 static enum status get_bytes(struct lmdb_reader *r, struct span key, struct span *out)
@@ -103,7 +108,7 @@ static enum status get_bytes(struct lmdb_reader *r, struct span key, struct span
     bool exact;
     CHECK(r->depth > 0);
     TRY(lmdb_tree_seek(&r->tree, key, &place, &exact));
-    return exact ? lmdb_place_get(&place, &found, out) : check_absent(&place);
+    return exact ? lmdb_place_get(&place, &found, out) : check_absent(&place, key);
 }
 
 enum status lmdb_reader_get(struct lmdb_reader *r, struct span key, struct record **out)
@@ -167,7 +172,11 @@ static enum status place(struct lmdb_cursor *c)
     c->placed = true;
     TRY(lmdb_tree_seek(&c->reader->tree, key_span(&c->at), &c->place, &exact));
     c->ready = !exact && lmdb_place_has(&c->place);
-    return exact || is_neighbour_before(&c->place) ? OK : DAMAGED;
+    if (exact)
+        return OK;
+    struct lmdb_place before = c->place;
+    struct span key;
+    return is_sound(lmdb_place_back(&before), &before, &key) ? OK : DAMAGED;
 }
 
 /* The key of a damaged record is not to be trusted, so `at` stays that of the last sound one; the

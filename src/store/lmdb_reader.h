@@ -1,8 +1,8 @@
 /* lmdb_reader.h — reading the base: checked copies of records.
  *
  * Every page on the way is checked (lmdb_tree.h), and every record (value.h) before it is copied.
- * That a key is absent is believed only if both neighbours are sound as well: a search that a
- * damaged key led astray ends beside that key. The transaction is open only between enter and
+ * That a key is absent is believed only if neither neighbour can be its record with a damaged key:
+ * a search that one led astray ends beside it. The transaction is open only between enter and
  * leave, which nest, so an idle reader keeps no old page from being used again.
  *
  * Units    bytes
