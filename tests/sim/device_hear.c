@@ -234,6 +234,8 @@ static bool is_excused(const struct run *r, const struct device *d)
 {
     if (d->odd || d->hung_up || d->rival || d->was_deaf || d->was_silent)
         return true;
+    if (r->world.failed != OK) /* a hub whose store has failed lets nobody in, and ends */
+        return true;
     if (r->wall_max_ms > (d->expires_s + 600) * 1000)
         return true;
     for (size_t i = d->opened_at; i < d->family->count; i++) {
