@@ -441,14 +441,18 @@ static void check(struct conn *c)
 }
 
 /* The whole table every SWEEP_MS, a little each turn: turns come at least every 50 ms, and under
- * load thousands of times a second. */
+ * load thousands of times a second. If none came for long the process stood still, or its machine:
+ * what was sent meanwhile is read before anybody's silence is judged. */
 void conn_sweep(struct shard *s)
 {
     int64_t since_ms = s->now.mono_ms - s->swept_ms;
-    if (since_ms <= 0 || s->conn_room == 0)
+    if ((since_ms <= 0 && !s->stood_still) || s->conn_room == 0)
         return;
     s->swept_ms = s->now.mono_ms;
-    if (since_ms > SWEEP_MS)
+    s->stood_still = !s->stood_still && since_ms > STANDSTILL_MS;
+    if (s->stood_still)
+        return;
+    if (since_ms <= 0 || since_ms > SWEEP_MS)
         since_ms = SWEEP_MS;
     uint32_t n = (uint32_t)((uint64_t)s->conn_room * (uint64_t)since_ms / SWEEP_MS) + 1;
     for (uint32_t i = 0; i < n; i++) {

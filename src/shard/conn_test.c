@@ -75,6 +75,29 @@ TEST(a_connection_moves_to_the_owner_with_what_it_said)
     bench_fini(&b);
 }
 
+/* ---- a process that stood still ---- */
+
+TEST(what_was_sent_while_the_process_stood_still_is_read_before_silence_is_judged)
+{
+    struct client speaks, is_silent;
+    bench_init(&b, 1);
+    bench_create(&b, "d");
+    bench_create(&b, "e");
+    connect_device(&speaks, "d", false);
+    connect_device(&is_silent, "e", false);
+    b.now.mono_ms += 100000; /* keep-alive 60 s */
+    bench_turn(&b, 0);
+    EXPECT(!speaks.closing);
+    EXPECT(!is_silent.closing);
+    client_say(&speaks, SPAN("\xc0\x00"));
+    bench_turn(&b, 0);
+    EXPECT(!speaks.closing);
+    EXPECT(is_silent.closing);
+    client_end(&speaks);
+    client_end(&is_silent);
+    bench_fini(&b);
+}
+
 /* ---- a store without room ---- */
 
 enum { WAITING = 60, WAITING_PACKET = 200000 };
@@ -412,7 +435,8 @@ TEST(totals_count_what_happened)
     bench_fini(&b);
 }
 
-TEST_MAIN(RUN(behind_writes_that_wait_little_of_each_is_read_once_it_is_much_of_all),
+TEST_MAIN(RUN(what_was_sent_while_the_process_stood_still_is_read_before_silence_is_judged),
+          RUN(behind_writes_that_wait_little_of_each_is_read_once_it_is_much_of_all),
           RUN(a_websocket_that_breaks_where_it_would_move_is_used_no_more),
           RUN(a_connection_moves_to_the_owner_with_what_it_said),
           RUN(frames_behind_an_upgrade_that_had_to_wait_are_frames),

@@ -15,6 +15,7 @@ enum {
     ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
     SWEEP_MS = 200,        /* deadlines of connections are looked at this often */
+    STANDSTILL_MS = 1000,  /* without a turn */
     ARENA_HEAD = 4 << 20,  /* for a CONNECT with its session, or the head of a request */
     BATCH_BYTES = 1 << 20, /* of changes; then the turn ends, so that a batch is one block */
     MQTT_HEAD_MAX = 5,     /* type and length of a packet */

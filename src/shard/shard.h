@@ -80,6 +80,7 @@ struct shard {
     uint32_t *generations;
     uint32_t conn_room, conn_count, sweep_at;
     int64_t swept_ms; /* mono, when conn_sweep last ran */
+    bool stood_still; /* no turn came for long before this one */
     uint32_t *free_slots, free_count;
     struct list ready;   /* connections with input to read */
     struct list waiting; /* connections whose next operation the store has no room for */
