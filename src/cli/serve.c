@@ -452,8 +452,8 @@ static bool set_up(struct hub_process *p, struct buf *why)
 static void run(struct hub_process *p)
 {
     for (unsigned i = 0; i < p->cluster.count; i++) {
-        int rc = pthread_create(&p->threads[i], NULL, shard_main, p->shards[i]);
-        CHECK(rc == 0);
+        if (pthread_create(&p->threads[i], NULL, shard_main, p->shards[i]) != 0)
+            check_no_memory(); /* for its stack */
     }
     struct net_main events = {
         .on_signal = on_signal, .on_wake = on_wake, .on_second = on_second, .ctx = p};

@@ -127,7 +127,8 @@ struct logger *logger_create(int fd, size_t ring_size, bool json)
     CHECK(ring_size > 0);
     CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
     CHECK(pthread_cond_init(&l->more, NULL) == 0);
-    CHECK(pthread_create(&l->thread, NULL, run, l) == 0);
+    if (pthread_create(&l->thread, NULL, run, l) != 0)
+        check_no_memory(); /* for its stack */
     return l;
 }
 

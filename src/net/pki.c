@@ -459,7 +459,8 @@ void pki_start_rsa(struct pki *p, pki_ready_fn *on_ready, void *ctx)
     CHECK(!p->has_thread);
     p->on_ready = on_ready;
     p->on_ready_ctx = ctx;
-    CHECK(pthread_create(&p->thread, NULL, run, p) == 0);
+    if (pthread_create(&p->thread, NULL, run, p) != 0)
+        check_no_memory(); /* for its stack */
     p->has_thread = true;
 }
 
