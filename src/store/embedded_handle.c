@@ -412,7 +412,9 @@ static void embedded_store_close(struct store *s)
     drop_blocks(h);
     pthread_mutex_unlock(&e->lock);
     embedded_poll(s);
+    pthread_mutex_lock(&e->lock); /* others may close at the same time, on their threads */
     table_move(&e->left, &h->hot, is_of, h);
+    pthread_mutex_unlock(&e->lock);
     table_fini(&h->hot);
     base_reader_close(h->reader);
     seal_destroy(h->seal);
@@ -458,12 +460,12 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
     h->offer = zeroed(1, sizeof(*h->offer));
     h->offer->parts = zeroed(e->o.partitions, sizeof(*h->offer->parts));
     table_init(&h->hot, e->hash_key);
-    table_move(&h->hot, &e->left, is_of, h);
-    atomic_store(&h->hot_bytes, handle_table_bytes(&h->hot));
     if (base_reader_open(e->base, &h->reader) != OK)
         reader_failed(h);
     pthread_mutex_lock(&e->lock);
     checkpoint_disturb(e);
+    table_move(&h->hot, &e->left, is_of, h);
+    atomic_store(&h->hot_bytes, handle_table_bytes(&h->hot));
     e->has_left = e->left.map.count != 0;
     list_append(&e->handles, &h->link);
     pthread_mutex_unlock(&e->lock);

@@ -128,7 +128,7 @@ struct embedded {
     struct base *base;
     struct store_partition *parts; /* each is its handle's */
     struct hash_key hash_key;
-    struct table left; /* records the base lacks, of no handle; the main thread's */
+    struct table left; /* records the base lacks, of no handle; lock, once there are handles */
 
     pthread_t threads[ACTORS];
     pthread_mutex_t lock;
