@@ -219,20 +219,45 @@ static bool fits_rest(const struct ask *a, const struct moment *at, const void *
     return st != OK || (!g.writes && shows_result(a, at, seen->body));
 }
 
-/* A deletion is only known from its answer. */
-static size_t find_deletion(struct ask *a)
+/* A deletion of this ask's identity that it may have made, claimed or not; from `from` on. */
+static size_t next_deletion(const struct ask *a, const struct family *f, size_t from, bool claimed)
 {
-    struct family *f = a->family;
-    for (size_t i = oldest(a, f) + 1; i < f->count; i++) {
-        struct moment *now = &f->moments[i];
+    for (size_t i = from; i < f->count; i++) {
+        const struct moment *now = &f->moments[i];
         struct guess g;
-        if (now->kind == CHANGE_DELETE && now->slot == a->slot && !now->claimed &&
-            model_guess(a, now - 1, 0, &g) == OK && g.writes) {
-            now->claimed = true;
+        if (now->kind == CHANGE_DELETE && now->slot == a->slot && now->claimed == claimed &&
+            model_guess(a, now - 1, 0, &g) == OK && g.writes)
             return i;
-        }
     }
     return SIZE_MAX;
+}
+
+static void claim_deletion(struct moment *m, const struct ask *a, size_t oldest_moment)
+{
+    m->claimed = true;
+    m->by = *a;
+    m->by_oldest = oldest_moment;
+}
+
+/* A deletion is only known from its answer, and two asks may each have made the same one: who
+ * claimed it first can have made another. */
+static size_t find_deletion(const struct ask *a)
+{
+    struct family *f = a->family;
+    size_t first = oldest(a, f) + 1, i = next_deletion(a, f, first, false);
+    for (size_t at = first; i == SIZE_MAX; at++) {
+        at = next_deletion(a, f, at, true);
+        if (at == SIZE_MAX)
+            return SIZE_MAX;
+        struct moment *taken = &f->moments[at];
+        size_t other = next_deletion(&taken->by, f, taken->by_oldest, false);
+        if (other == SIZE_MAX)
+            continue;
+        claim_deletion(&f->moments[other], &taken->by, taken->by_oldest);
+        i = at;
+    }
+    claim_deletion(&f->moments[i], a, first);
+    return i;
 }
 
 static bool deletes(const struct ask *a)

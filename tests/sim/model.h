@@ -34,8 +34,10 @@ struct moment {
     enum change_kind kind;
     unsigned slot; /* who changed */
     uint64_t seq;
-    bool inside;               /* of one write that makes several changes: nobody sees it */
-    bool claimed;              /* somebody heard that it happened */
+    bool inside;   /* of one write that makes several changes: nobody sees it */
+    bool claimed;  /* somebody heard that it happened */
+    struct ask by; /* a deletion: who, a copy; its pointers are not good any more */
+    size_t by_oldest;
     const struct naive *delta; /* of desired; NULL: it did not change */
 };
 
