@@ -156,6 +156,8 @@ static void check_memory(const struct run *r)
 static void settle_all(struct run *r)
 {
     unsigned quiet = 0, enough = r->world.options.embedded ? 3 : 1;
+    if (r->world.options.machine.async)
+        enough = 20; /* it syncs every 100 ms, and many things may wait for one another */
     for (unsigned n = 0; quiet < enough; n++) {
         world_settle(&r->world);
         world_sync(&r->world);
