@@ -89,6 +89,7 @@ static void *run_shard(void *arg)
             waits = false;
         }
     }
+    store_close(r->s); /* all at about the same time */
     return NULL;
 }
 
@@ -128,7 +129,6 @@ static void run_shards(int64_t patience_ms)
     EXPECT(stats().checkpoints > 5);
     EXPECT(stats().groups <= stats().blocks);
     for (uint32_t i = 0; i < THREADS; i++) {
-        store_close(runners[i].s);
         EXPECT_EQ(runners[i].owner.durable, BATCHES);
         EXPECT_EQ(runners[i].owner.failures, 0);
         EXPECT(runners[i].rooms[STORE_OPEN] >= BATCHES);
