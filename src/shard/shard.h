@@ -59,6 +59,7 @@ struct shard_totals {
 
 struct conn;
 
+/* Each group's fields in an order without gaps. */
 struct shard {
     unsigned index;
     enum store_room room; /* of the store, when last looked at */
@@ -68,20 +69,15 @@ struct shard {
     struct store_partition *parts; /* counts by partition */
     struct random random;
     struct arena arena;
-    size_t arena_peak; /* of this turn */
+    size_t arena_peak;  /* of this turn */
+    size_t batch_bytes; /* of the changes of the open batch */
     struct now now;
-    bool now_is_fresh;  /* read since the last turn */
-    bool dirty;         /* the open batch has changes, … */
-    size_t batch_bytes; /* … of this size */
-    bool failed;        /* the store cannot write any more */
-    bool stopping, stopped;
 
     struct conn **conns; /* by slot; NULL: free */
     uint32_t *generations;
-    uint32_t conn_room, conn_count, sweep_at;
-    int64_t swept_ms; /* mono, when conn_sweep last ran */
-    bool stood_still; /* no turn came for long before this one */
-    uint32_t *free_slots, free_count;
+    uint32_t *free_slots;
+    uint32_t conn_room, conn_count, sweep_at, free_count;
+    int64_t swept_ms;    /* mono, when conn_sweep last ran */
     struct list ready;   /* connections with input to read */
     struct list waiting; /* connections whose next operation the store has no room for */
     size_t waiting_in;   /* bytes of input that wait with them */
@@ -90,13 +86,19 @@ struct shard {
     struct list calls;                     /* to run, in order */
     struct list held_calls;                /* done, waiting for their batch */
     struct list gathers;                   /* calls whose parts are under way */
-    unsigned calls_out;                    /* this shard's requests that are somewhere under way */
     struct buf out, app, wire, body, line; /* scratch, reused */
 
     pthread_mutex_t mail_lock;
     struct list mail;
-    _Atomic bool has_mail, stop_asked;
     struct shard_totals totals;
+
+    unsigned calls_out; /* this shard's requests that are somewhere under way */
+    bool now_is_fresh;  /* read since the last turn */
+    bool dirty;         /* the open batch has changes */
+    bool failed;        /* the store cannot write any more */
+    bool stopping, stopped;
+    bool stood_still; /* no turn came for long before this one */
+    _Atomic bool has_mail, stop_asked;
 };
 
 /* `store` is this shard's handle, opened and loaded. */

@@ -84,9 +84,10 @@ static bool keys_ascend(const struct lmdb_level *l, bool is_leaf)
 
 static bool is_here(const struct lmdb_tree *t, uint64_t number, unsigned kind)
 {
+    if (number < 2 || number > t->last_page)
+        return false;
     const uint8_t *page = t->map + number * t->page_size;
-    return number > 1 && number <= t->last_page && load_u64le(page) == number &&
-           load_u16le(page + 10) == kind;
+    return load_u64le(page) == number && load_u16le(page + 10) == kind;
 }
 
 /* Fills l->page and l->count; the bounds are set. */
