@@ -266,20 +266,49 @@ static bool deletes(const struct ask *a)
            (a->kind == ASK_ENTRY && (a->mode == MODE_DELETE || a->mode == MODE_DELETE_IF_MATCH));
 }
 
+/* Two asks of the same effect cannot be told apart by what they make, only by what their answers
+ * show: may this one have made what is taken to be the other's, and the other what is its? */
+static bool may_swap(const struct ask *a, const struct ask *b, struct span body)
+{
+    const struct family *f = a->family;
+    return b != a && b->family == f && b->slot == a->slot && b->made && b->made != a->made &&
+           b->made > oldest(a, f) && a->made > oldest(b, f) && !f->moments[b->made].claimed &&
+           shows_result(a, &f->moments[b->made], body) && model_makes(a, f, b->made) &&
+           model_makes(b, f, a->made);
+}
+
+static void settle_who_made(const struct model *m, struct ask *a, struct span body)
+{
+    if (shows_result(a, &a->family->moments[a->made], body))
+        return;
+    LIST_EACH(at, &m->asks)
+    {
+        struct ask *b = CONTAINER_OF(at, struct ask, all);
+        if (!may_swap(a, b, body))
+            continue;
+        size_t mine = a->made;
+        a->made = b->made;
+        b->made = mine;
+        return;
+    }
+}
+
 /* It succeeded: what it made is what it shows; else it changed nothing. */
-static size_t find_success(struct ask *a, const struct rest_answer_seen *seen)
+static size_t find_success(const struct model *m, struct ask *a,
+                           const struct rest_answer_seen *seen)
 {
     if (deletes(a))
         return find_deletion(a);
     if (!a->made)
         return find(a, a->family, fits_rest, seen);
+    settle_who_made(m, a, seen->body);
     struct moment *made = &a->family->moments[a->made];
     bool first = !made->claimed;
     made->claimed = true;
     return first && shows_result(a, made, seen->body) ? a->made : SIZE_MAX;
 }
 
-static size_t judge(struct ask *a, int http, struct span body)
+static size_t judge(const struct model *m, struct ask *a, int http, struct span body)
 {
     struct rest_answer_seen seen = {http, body};
     char what[16];
@@ -290,7 +319,7 @@ static size_t judge(struct ask *a, int http, struct span body)
                 (unsigned long long)a->id, kinds[a->kind], http);
     if (deletes(a) && success)
         seen.http = 200; /* 204 */
-    size_t at = success ? find_success(a, &seen) : find(a, a->family, fits_rest, &seen);
+    size_t at = success ? find_success(m, a, &seen) : find(a, a->family, fits_rest, &seen);
     if (at == SIZE_MAX)
         no_moment(a, what, body);
     if (http != 401) /* who may not ask learns nothing */
@@ -393,7 +422,7 @@ static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct
         int entry = entry_status(a, body);
         failed |= entry != 200;
         if (!is_entry_end(m, a, entry))
-            judge(a, entry, (struct span){0});
+            judge(m, a, entry, (struct span){0});
     }
     PROMISE(http == (failed ? 400 : 200), "a bulk call answers %d: %.*s", http, SPAN_ARG(body));
     LIST_EACH_SAFE(at, &bulk->entries)
@@ -417,7 +446,7 @@ void model_rest_answer(struct model *m, struct ask *a, int http, struct span bod
     else if (a->kind == ASK_BULK)
         judge_bulk(m, a, http, body);
     else
-        judge(a, http, body);
+        judge(m, a, http, body);
     LIST_EACH_SAFE(at, &a->entries) /* refused as a whole */
     {
         ask_destroy(CONTAINER_OF(at, struct ask, line));

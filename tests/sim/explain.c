@@ -121,6 +121,17 @@ static bool makes_twin(const struct ask *a, const struct moment *prev, const str
            section_is(after->e.reported, after->reported);
 }
 
+bool model_makes(const struct ask *a, const struct family *f, size_t moment)
+{
+    const struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
+    const struct snap *before = prev->at[a->slot];
+    if (now->kind != CHANGE_TWIN || now->slot != a->slot || !before || !now->at[a->slot])
+        return false;
+    struct snap after = *now->at[a->slot];
+    struct guess g;
+    return makes_twin(a, prev, before, &after, 0, &g);
+}
+
 static void explain_twin(struct model *m, struct family *f, size_t moment, int64_t time_ms)
 {
     struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];

@@ -84,6 +84,8 @@ void model_append(void *model, struct record *old, const struct store_change *ch
 void model_explain(struct model *m, struct family *f, size_t moment,
                    const struct change_head *head);
 /* Is the session after `now` what this ask makes of that before? */
+/* Would this ask have made just this change of a twin? */
+bool model_makes(const struct ask *a, const struct family *f, size_t moment);
 bool model_session_is(const struct ask *a, const struct moment *prev, const struct moment *now);
 /* The machine has lost power, or was stopped in good order, and `stores` (a handle for each shard)
  * is what is left: the newest changes may be gone, but none that was shown. */
