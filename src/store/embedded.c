@@ -261,10 +261,25 @@ static int write_again(struct embedded *e, uint64_t known)
     return error ? error : disk_sync_names(e->disk);
 }
 
+/* Empty ones behind the spare: made for a turn that did not last. If the spare is made anew, in
+ * another size, they would lie in its place. write_again makes it last. */
+static int remove_rest(struct embedded *e, const struct recovery *r)
+{
+    int error = 0;
+    for (size_t i = r->last + 2; i < r->count && !error; i++) {
+        char name[SEGMENT_NAME];
+        segment_name(name, r->segments[i].start);
+        error = disk_remove(e->disk, name);
+    }
+    return error;
+}
+
 static enum status go_on(struct embedded *e, struct recovery *found, struct buf *why)
 {
     take_over(e, found);
-    int error = store_fault(STORE_FAULT_NOT_WRITTEN_AGAIN) ? 0 : write_again(e, found->known);
+    int error = remove_rest(e, found);
+    if (!error && !store_fault(STORE_FAULT_NOT_WRITTEN_AGAIN))
+        error = write_again(e, found->known);
     if (!error)
         return OK;
     buf_printf(why, "cannot sync the journal: %s", strerror(error));

@@ -481,6 +481,34 @@ TEST(what_a_start_has_read_lasts)
     end(s);
 }
 
+/* A turn that did not last leaves two empty segments: when the first is made anew, in another size,
+ * the second would lie in its place. Found by the simulator. */
+TEST(an_empty_segment_behind_the_spare_is_removed_at_a_start)
+{
+    struct store *s = begin();
+    fixture_put(s, fixture_key(1, "d", ""), "x", "");
+    commit_and_run(s, 1);
+    struct segment_maker m = {.disk = &t.disk.disk, .segment = t.e->spare};
+    m.segment.start += m.segment.size;
+    m.segment.file = NULL;
+    store_close(s);
+    embedded_close(t.e, 0);
+    int error;
+    do
+        error = segment_make(&m);
+    while (error == EAGAIN);
+    EXPECT_EQ(error, 0);
+    disk_close(m.segment.file);
+    char name[SEGMENT_NAME];
+    segment_name(name, m.segment.start);
+    EXPECT(test_disk_name_find(&t.disk.now, name) != NULL);
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_TEXT(fixture_load(s, fixture_key(1, "d", "")), "x|");
+    EXPECT(test_disk_name_find(&t.disk.durable, name) == NULL); /* for good */
+    end(s);
+}
+
 TEST(a_start_whose_journal_cannot_be_synced_is_refused)
 {
     struct store *s = begin();
@@ -533,6 +561,7 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(a_handle_may_be_closed_at_any_step_of_a_checkpoint),
           RUN(an_owner_is_not_woken_before_its_first_call_and_not_forgotten),
           RUN(a_checkpoint_does_not_pass_over_what_no_handle_has), RUN(what_a_start_has_read_lasts),
+          RUN(an_empty_segment_behind_the_spare_is_removed_at_a_start),
           RUN(a_start_whose_journal_cannot_be_synced_is_refused),
           RUN(a_journal_that_must_be_there_is_not_begun_again),
           RUN(a_first_segment_that_finds_no_space_is_told))
