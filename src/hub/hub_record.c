@@ -39,11 +39,11 @@ enum status hub_record_apply(struct span effect, struct span secret, struct span
     uint64_t seq;
     int64_t time_ms;
     TRY(hub_record_head(effect, kind, &seq, &time_ms));
-    struct span body = span_skip(effect, HEAD + kind->len);
-    *record = record_create(body.len, secret.len);
-    if (body.len)
-        memcpy((*record)->bytes, body.data, body.len);
+    size_t at = HEAD + kind->len, body_len = effect.len - at;
+    *record = record_create(body_len, secret.len);
+    if (body_len)
+        memcpy((*record)->bytes, effect.data + at, body_len);
     if (secret.len)
-        memcpy((*record)->bytes + body.len, secret.data, secret.len);
+        memcpy((*record)->bytes + body_len, secret.data, secret.len);
     return OK;
 }

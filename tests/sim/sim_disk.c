@@ -439,13 +439,20 @@ static int sim_rename(struct disk *disk, const char *from, const char *to)
     return error;
 }
 
-/* A segment without a block holds nothing: another may have its place. */
-static void keep_removed(struct sim_disk *d, const struct name *n)
+/* A segment without a block holds nothing, and another may have its place. */
+static bool is_empty_segment(const struct name *n)
 {
     static const uint8_t block[] = {'T', 'w', 'J', 'b'};
     const struct buf *b = &n->inode->now;
-    if (b->len < SEGMENT_HEAD + sizeof(block) ||
-        memcmp(b->data + SEGMENT_HEAD, block, sizeof(block)) != 0)
+    uint64_t start;
+    return segment_start(n->text, &start) &&
+           (b->len < SEGMENT_HEAD + sizeof(block) ||
+            memcmp(b->data + SEGMENT_HEAD, block, sizeof(block)) != 0);
+}
+
+static void keep_removed(struct sim_disk *d, const struct name *n)
+{
+    if (is_empty_segment(n))
         return;
     struct inode *copy = alloc(sizeof(*copy));
     copy->links = 1;
