@@ -1,7 +1,7 @@
 /* embedded.h — the embedded keeper: a journal in front of an ordered base.
  *
- *   shard:       append, commit ─► block ─► queue                       hot table: what the base
- * lacks journal:     what has gathered ─► one write, one sync ─► wake ─► shard: poll, durable
+ *   shard:       append, commit ─► block ─► queue; the hot table has what the base lacks
+ *   journal:     what has gathered ─► one write, one sync ─► wake ─► shard: poll, durable
  *   checkpoint:  dirty records, in key order, from each shard ─► short transactions ─► the base,
  *                then the mark from which replay begins
  *   spare:       the next segment, zeroed ahead of need; history of the segments that are done with
@@ -20,7 +20,7 @@
  * Errors   the first failed write or sync is the last: `failed` comes from the next store_poll,
  *          embedded_why says more, and nothing is acknowledged any more. A record that fails its
  *          check is DAMAGED and harms no other. No space for a segment or a checkpoint is no
- *          failure: store_room says so, and it is tried again every second
+ *          failure: store_room says so, and it is tried again within a second
  * Source   design 4; trials F01-F07
  */
 #ifndef STORE_EMBEDDED_H

@@ -8,12 +8,15 @@
  * What this cannot see: a place that names an older copy of the right page, which was given up and
  * not overwritten yet.
  *
- *   page    0  its number (8)   8  –   10  kind (2)   12  end of the offsets (2)   14  first node
- * (2) 16  offsets of the nodes, by key (2 each);  nodes, to the end of the page node    0  low and
- * high half of the size of the value (2, 2), or with the next field the number of the child   4  1:
- * the value is on pages of its own (2)   6  size of the key (2) 8  key, value; sizes are rounded up
- * to even meta   16  magic (4)   20  version (4)   128  root (8)   94  depth (2)   136  last page
- * (8) 144  transaction (8)
+ *   page    0  its number (8)          8  –                    10  kind (2)
+ *          12  end of the offsets (2)  14  first node (2)
+ *          16  offsets of the nodes, by key (2 each); nodes, to the end of the page
+ *   node    0  low and high half of the size of the value (2, 2), or with the next field the
+ *              number of the child
+ *           4  1: the value is on pages of its own (2)        6  size of the key (2)
+ *           8  key, value; sizes are rounded up to even
+ *   meta   16  magic (4)               20  version (4)         94  depth (2)
+ *         128  root (8)               136  last page (8)      144  transaction (8)
  *
  * Pages are in a map of our own, so that nothing depends on where LMDB has its. A transaction of
  * LMDB's that is open keeps them from being used again.
