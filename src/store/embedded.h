@@ -12,7 +12,11 @@
  * At any moment: a change is in its shard's hot table until the base has it and the shard has been
  * told; it is on disk once its block is synced, which is when `durable` says so; it is in the base
  * only if its block was synced before. So a start reads the base and replays the journal from the
- * mark, into the hot tables.
+ * mark, into the hot tables. Moment by moment: docs/architecture.md.
+ *
+ * A checkpoint begins when the tail or the hot tables are at half their bounds, or when there is no
+ * space for a segment; it brings every hot record of its time to the base and moves the mark. A
+ * change to a record that is damaged in the base is passed over by replay, unless it creates it.
  *
  * Units    bytes, milliseconds
  * Memory   embedded_close frees the environment, store_close a handle
@@ -67,8 +71,8 @@ struct embedded_options {
  * UNAVAILABLE or STORAGE_FULL. */
 MUST_USE enum status embedded_open(const struct embedded_options *options, struct disk *disk,
                                    struct base *base, struct embedded **out, struct buf *why);
-/* After its handles are closed. Brings the base up to date, for `patience_ms` at most: what is then
- * not in it is replayed by the next start. NULL is harmless. */
+/* After its handles are closed. Brings the base up to date, for `patience_ms` at most and not after
+ * a failure: what is then not in it is replayed by the next start. NULL is harmless. */
 void embedded_close(struct embedded *e, int64_t patience_ms);
 
 /* A handle for the partitions p with p % count == index. The caller sets owner, durable, failed and

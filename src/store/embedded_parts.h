@@ -93,7 +93,8 @@ struct handle {
     bool told;               /* of the failure */
     struct key offered_to;   /* this cycle's offers are up to this key */
 
-    _Atomic uint64_t written, synced; /* blocks, by the journal */
+    _Atomic uint64_t written, synced; /* blocks, by the journal: what may be acknowledged, what the
+                                         base may have; they differ with `async` alone */
     _Atomic uint64_t waiting;         /* bytes of blocks given and not written */
     _Atomic uint64_t hot_bytes;
     _Atomic bool owned; /* the owner has called: its `wake` is set */

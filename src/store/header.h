@@ -30,7 +30,7 @@ enum header_feature {
     HEADER_JOURNAL = 1 << 0,    /* what the base lacks may be in a journal */
     HEADER_BACKUP = 1 << 1,     /* a backup: restored from, never used as it is */
     HEADER_RESTORING = 1 << 2,  /* a restore has begun, and what is here is not whole */
-    HEADER_RECOVERING = 1 << 3, /* a recovery has begun (recover.h) */
+    HEADER_RECOVERING = 1 << 3, /* a recovery has begun (restore.h) */
     HEADER_FEATURES = 15
 };
 

@@ -6,7 +6,8 @@
  * Units    bytes; positions
  * Memory   the caller's struct; it owns its segment's file. A block is on the heap
  * Threads  one
- * Errors   errno values, 0 for none. After any other the journal is not used again
+ * Errors   errno values, 0 for none. After any other, no space among them, the journal is not used
+ *          again: a segment has its space before it is written to
  * Source   design 4
  */
 #ifndef STORE_JOURNAL_H

@@ -1,7 +1,8 @@
 /* lmdb_base.h — the base in LMDB (base.h): the file of lmdb_file.h, its readers and its writer.
  *
  * Each commit syncs what it wrote but not the page that names it (MDB_NOMETASYNC): the next commit,
- * or base_sync, does. So a power cut undoes the last transaction at most.
+ * or base_sync, does. So a power cut undoes the last transaction at most. No space, in a commit's
+ * sync as in its writes, undoes the transaction and is no failure.
  *
  * Memory   base_close frees it; the file and the random source are the caller's
  * Threads  as base.h says

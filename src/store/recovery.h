@@ -6,6 +6,8 @@
  * written over, unless something later says that what is missing was durable: a sound head further
  * on in the segment that knows of a durable position beyond the end, or any block in a later
  * segment, since a segment is begun only when the one before lasts. Then it is damage, and named.
+ * Of the newest group nothing says that it was durable: damaged, it is a torn tail. What is found
+ * sound may be in a cache only: whoever goes on from here writes what is after `known` once more.
  *
  * Units    bytes; positions
  * Memory   the found segments are the caller's (recovery_fini)

@@ -8,7 +8,8 @@
  * Its name is its start, "%016x.seg". `start` is the position of the file's first byte, so a block
  * at position p lies at p - start; the next segment starts where this one's size ends. The first
  * segment of a directory is small and each is twice the one before, up to SEGMENT_MAX, so that a
- * hub with little to do neither writes nor reads 64 MiB of zeros.
+ * hub with little to do neither writes nor reads 64 MiB of zeros. Start and size are multiples of
+ * SEGMENT_HEAD, or the next start refuses it.
  *
  * A segment is made whole under another name, synced, and renamed, ahead of need (segment_make), in
  * steps of a mebibyte so that the journal's own syncs are not kept waiting.

@@ -130,7 +130,8 @@ static inline enum store_room store_room(const struct store *s)
     return s->ops->room ? s->ops->room(s) : STORE_OPEN;
 }
 
-/* Everything committed is made durable and reported first. */
+/* Everything committed is made durable and reported first, or else `failed` is called: also when
+ * there is no space for it, since nobody waits for that any more. */
 static inline void store_close(struct store *s)
 {
     s->ops->close(s);
