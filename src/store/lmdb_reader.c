@@ -1,5 +1,7 @@
 #include "store/lmdb_reader.h"
 
+#include <stdlib.h>
+
 #include "store/value.h"
 
 static enum status fail(struct lmdb_reader *r, int error)
@@ -16,6 +18,9 @@ enum status lmdb_reader_open(struct lmdb_reader *r, struct lmdb_file *file, stru
     if (error)
         return fail(r, error);
     mdb_txn_reset(r->txn);
+    r->seen = calloc(1, sizeof(*r->seen));
+    if (!r->seen)
+        check_no_memory();
     return OK;
 }
 
@@ -25,6 +30,8 @@ void lmdb_reader_close(struct lmdb_reader *r)
     if (r->txn)
         mdb_txn_abort(r->txn);
     r->txn = NULL;
+    free(r->seen);
+    r->seen = NULL;
 }
 
 /* A root that is overwritten while it is read is one of a transaction that is old by then. */
@@ -41,7 +48,10 @@ enum status lmdb_reader_enter(struct lmdb_reader *r)
     }
     if (st != OK)
         return fail(r, MDB_CORRUPTED);
-    r->depth++;
+    if (r->depth++ == 0) {
+        r->tree.seen = r->seen;
+        r->seen->round++;
+    }
     return OK;
 }
 

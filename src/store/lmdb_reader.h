@@ -25,6 +25,7 @@ struct lmdb_reader {
     struct seal *seal; /* borrowed */
     MDB_txn *txn;
     struct lmdb_tree tree; /* the transaction's */
+    struct lmdb_seen *seen;
     unsigned depth;
     int error; /* of LMDB; 0: none */
 };

@@ -67,6 +67,13 @@ static bool nodes_fill(const uint8_t *page, size_t page_size, unsigned count, bo
     return sum == page_size - upper;
 }
 
+static void look_at(const struct lmdb_tree *t, uint64_t number, struct lmdb_level *l)
+{
+    l->number = number;
+    l->page = t->map + number * t->page_size;
+    l->count = (load_u16le(l->page + 12) - PAGE_HEAD) / 2;
+}
+
 /* They ascend, within the bounds. The first key of a branch says nothing. */
 static bool keys_ascend(const struct lmdb_level *l, bool is_leaf)
 {
@@ -90,20 +97,43 @@ static bool is_here(const struct lmdb_tree *t, uint64_t number, unsigned kind)
     return load_u64le(page) == number && load_u16le(page + 10) == kind;
 }
 
-/* Fills l->page and l->count; the bounds are set. */
-static enum status enter(const struct lmdb_tree *t, uint64_t number, bool is_leaf,
+/* Is it a page of its kind that holds together? Fills l->page and l->count; the bounds are set. */
+static enum status check(const struct lmdb_tree *t, uint64_t number, bool is_leaf,
                          struct lmdb_level *l)
 {
     if (!is_here(t, number, is_leaf ? KIND_LEAF : KIND_BRANCH))
         return DAMAGED;
-    l->page = t->map + number * t->page_size;
+    look_at(t, number, l);
     size_t lower = load_u16le(l->page + 12), upper = load_u16le(l->page + 14);
     if (lower < PAGE_HEAD + 2 || lower & 1 || lower > upper || upper > t->page_size)
         return DAMAGED;
-    l->count = (unsigned)(lower - PAGE_HEAD) / 2;
     return nodes_fill(l->page, t->page_size, l->count, is_leaf) && keys_ascend(l, is_leaf)
                ? OK
                : DAMAGED;
+}
+
+/* From the same node of the same parent: so the bounds are the same, too. */
+static bool was_seen(const struct lmdb_tree *t, const struct lmdb_seen_page *page)
+{
+    const struct lmdb_seen_page *seen = &t->seen->pages[page->number % LMDB_SEEN];
+    return seen->number == page->number && seen->parent == page->parent &&
+           seen->index == page->index && seen->round == page->round;
+}
+
+/* Into page `number`, which node `index` of page `parent` names; the root's parent is 0. */
+static enum status enter(const struct lmdb_tree *t, uint64_t number, uint64_t parent,
+                         unsigned index, bool is_leaf, struct lmdb_level *l)
+{
+    if (is_leaf || !t->seen)
+        return check(t, number, is_leaf, l);
+    const struct lmdb_seen_page page = {number, parent, t->seen->round, index};
+    if (was_seen(t, &page)) {
+        look_at(t, number, l);
+        return OK;
+    }
+    TRY(check(t, number, is_leaf, l));
+    t->seen->pages[number % LMDB_SEEN] = page;
+    return OK;
 }
 
 /* ---- the tree ---- */
@@ -140,8 +170,8 @@ static enum status descend(struct lmdb_place *p, unsigned level)
         to->low = node_key(node_at(from->page, from->index));
     if (from->index + 1 < from->count)
         to->high = node_key(node_at(from->page, from->index + 1));
-    enum status st =
-        enter(t, node_child(node_at(from->page, from->index)), level + 2 == t->depth, to);
+    uint64_t child = node_child(node_at(from->page, from->index));
+    enum status st = enter(t, child, from->number, from->index, level + 2 == t->depth, to);
     p->level = st == OK ? level + 1 : level;
     p->lost = st != OK;
     return st;
@@ -169,8 +199,10 @@ enum status lmdb_tree_seek(const struct lmdb_tree *t, struct span key, struct lm
     *out = (struct lmdb_place){.tree = t};
     if (t->depth == 0)
         return OK;
-    enum status st = enter(t, t->root, t->depth == 1, &out->at[0]);
+    enum status st = enter(t, t->root, 0, 0, t->depth == 1, &out->at[0]);
     out->lost = st != OK;
+    if (out->lost)
+        out->at[0] = (struct lmdb_level){0}; /* there is nothing behind it */
     for (unsigned level = 0; st == OK; level++) {
         struct lmdb_level *l = &out->at[level];
         bool is_leaf = level + 1 == t->depth;

@@ -18,6 +18,9 @@
  *   meta   16  magic (4)               20  version (4)         94  depth (2)
  *         128  root (8)               136  last page (8)      144  transaction (8)
  *
+ * A search goes through the same branches again and again. Within one transaction a page does not
+ * change, so a branch that was reached from the same node before need not be checked again.
+ *
  * Pages are in a map of our own, so that nothing depends on where LMDB has its. A transaction of
  * LMDB's that is open keeps them from being used again.
  *
@@ -32,14 +35,24 @@
 
 #include "store/lmdb_file.h"
 
-enum { LMDB_TREE_DEPTH = 20 };
+enum { LMDB_TREE_DEPTH = 20, LMDB_SEEN = 1 << 14 };
+
+/* Branches that were checked, by their number; a later one takes an earlier one's place. */
+struct lmdb_seen {
+    uint64_t round; /* what was seen before it began is forgotten; 1, 2, … */
+    struct lmdb_seen_page {
+        uint64_t number, parent, round;
+        unsigned index; /* of the parent's node */
+    } pages[LMDB_SEEN];
+};
 
 /* The tree of one transaction. */
 struct lmdb_tree {
     const uint8_t *map;
     size_t page_size;
     uint64_t root, last_page;
-    unsigned depth; /* 0: it is empty */
+    unsigned depth;         /* 0: it is empty */
+    struct lmdb_seen *seen; /* of this transaction alone; NULL: every page is checked each time */
 };
 
 /*   OK         *out is the tree that `txn`, just begun or renewed, sees
@@ -50,6 +63,7 @@ MUST_USE enum status lmdb_tree_open(struct lmdb_tree *out, const struct lmdb_fil
 /* Where in the tree: a leaf's node, or beyond its last one. */
 struct lmdb_level {
     const uint8_t *page;
+    uint64_t number;
     unsigned index, count;
     struct span low, high; /* its keys are in [low, high); without data: unbounded */
 };

@@ -50,20 +50,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!map)
         return 0;
     memcpy(map, pages.data, count * PAGE);
+    static struct lmdb_seen seen;
+    seen.round++;
     struct lmdb_tree tree = {.map = map,
                              .page_size = PAGE,
                              .root = data[1],
                              .last_page = count - 1,
-                             .depth = 1 + data[0] % 4};
+                             .depth = 1 + data[0] % 4,
+                             .seen = data[0] & 4 ? &seen : NULL};
     struct lmdb_place place;
     bool exact;
     struct span key = span_of(data + HEAD, key_len), found, value;
-    if (lmdb_tree_seek(&tree, key, &place, &exact) == OK) {
-        if (exact && lmdb_place_get(&place, &found, &value) == OK)
-            CHECK(span_eq(found, key));
-        walk(&tree, place, true);
+    enum status st = lmdb_tree_seek(&tree, key, &place, &exact);
+    if (st == OK && exact && lmdb_place_get(&place, &found, &value) == OK)
+        CHECK(span_eq(found, key));
+    walk(&tree, place, true);
+    if (st == OK)
         walk(&tree, place, false);
-    }
     free(map);
     return 0;
 }

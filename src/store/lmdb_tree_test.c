@@ -12,6 +12,7 @@ static struct directory d;
 static struct lmdb_file f;
 static MDB_txn *txn;
 static struct lmdb_tree tree; /* in `copy` */
+static struct lmdb_seen seen; /* of what was damaged since: nothing_vanishes begins it anew */
 static uint8_t *copy;
 static size_t copy_len;
 
@@ -66,6 +67,8 @@ static void set_up(unsigned keys)
     EXPECT(copy != NULL);
     memcpy(copy, f.map, copy_len);
     tree.map = copy;
+    tree.seen = &seen;
+    seen.round++;
 }
 
 static void tear_down(void)
@@ -161,6 +164,7 @@ static bool nothing_vanishes(void)
     struct span key, value;
     bool exact, told = false;
     size_t next = 0, given = 0;
+    seen.round++;
     enum status st = lmdb_tree_seek(&tree, SPAN(""), &p, &exact);
     for (; st != NOT_FOUND; st = lmdb_place_step(&p)) {
         size_t i = next;
@@ -248,6 +252,7 @@ TEST(a_walk_goes_on_behind_a_damaged_page)
     } page = {.from = p.at[p.level].page};
     unsigned lost = p.at[p.level].count;
     page.to[0] ^= 1;
+    seen.round++;
     size_t given = 0, told = 0;
     struct span key, value;
     enum status st = lmdb_tree_seek(&tree, SPAN(""), &p, &exact);
@@ -260,8 +265,40 @@ TEST(a_walk_goes_on_behind_a_damaged_page)
     tear_down();
 }
 
+TEST(behind_a_damaged_root_there_is_nothing)
+{
+    struct lmdb_place p;
+    bool exact;
+    set_up(KEYS);
+    uint8_t *root = copy + tree.root * tree.page_size;
+    root[16] ^= 0x80; /* where its first node lies */
+    EXPECT_EQ(lmdb_tree_seek(&tree, rows[0].key, &p, &exact), DAMAGED);
+    EXPECT(!lmdb_place_has(&p));
+    EXPECT_EQ(lmdb_place_step(&p), NOT_FOUND);
+    EXPECT_EQ(lmdb_place_back(&p), NOT_FOUND);
+    tear_down();
+}
+
+/* What is damaged after that shows in the next one. */
+TEST(a_branch_is_checked_once_in_a_transaction)
+{
+    struct lmdb_place p;
+    bool exact;
+    set_up(KEYS);
+    uint8_t *root = copy + tree.root * tree.page_size;
+    EXPECT_EQ(lmdb_tree_seek(&tree, rows[0].key, &p, &exact), OK);
+    root[10] ^= 4; /* its kind */
+    EXPECT_EQ(lmdb_tree_seek(&tree, rows[1].key, &p, &exact), OK);
+    EXPECT(exact);
+    seen.round++;
+    EXPECT_EQ(lmdb_tree_seek(&tree, rows[1].key, &p, &exact), DAMAGED);
+    tear_down();
+}
+
 TEST_MAIN(RUN(a_walk_gives_what_lmdb_gives_both_ways),
           RUN(each_key_is_found_and_its_neighbours_where_there_is_none),
           RUN(an_empty_tree_has_nothing_anywhere),
           RUN(no_flipped_bit_in_the_tree_makes_a_record_vanish),
-          RUN(no_page_in_anothers_place_is_believed), RUN(a_walk_goes_on_behind_a_damaged_page))
+          RUN(no_page_in_anothers_place_is_believed), RUN(a_walk_goes_on_behind_a_damaged_page),
+          RUN(behind_a_damaged_root_there_is_nothing),
+          RUN(a_branch_is_checked_once_in_a_transaction))
