@@ -12,7 +12,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -334,26 +336,54 @@ static void stay(void)
 
 /* ---- storm ---- */
 
-/* Until all are back; comes back with the longest REST call meanwhile. */
-static double settle(int64_t began)
+/* A back end that asks during the storm, in a thread of its own: devices do not wait for it. */
+struct asker {
+    pthread_t thread;
+    struct service service;
+    atomic_bool ends;
+    double longest_s; /* of its calls, once it has ended */
+};
+
+static void *ask(void *arg)
 {
+    struct asker *a = arg;
     char id[32], path[96];
-    double longest = 0;
     device_id(prefix, 0, id);
     snprintf(path, sizeof(path), "/twins/%s?api-version=2021-04-12", id);
-    for (int64_t asked = 0; devices_ready(devices) < options.devices;) {
+    while (!atomic_load(&a->ends)) {
+        int64_t asked = devices_now();
+        if (service_call(&a->service, "GET", path, (struct span){0}, NULL) != 200)
+            process_fail("a twin cannot be read during the storm");
+        if (since_s(asked) > a->longest_s)
+            a->longest_s = since_s(asked);
+        usleep(100000);
+    }
+    return NULL;
+}
+
+static void asker_start(struct asker *a)
+{
+    *a = (struct asker){0};
+    service_open(&a->service, hub_port(HTTP_PORT), hub.connection);
+    if (pthread_create(&a->thread, NULL, ask, a) != 0)
+        process_fail("no thread");
+}
+
+static double asker_end(struct asker *a)
+{
+    atomic_store(&a->ends, true);
+    pthread_join(a->thread, NULL);
+    service_fini(&a->service);
+    return a->longest_s;
+}
+
+static void settle(int64_t began)
+{
+    while (devices_ready(devices) < options.devices) {
         devices_turn(devices, 10);
         if (since_s(began) > GIVE_UP_S)
             process_fail("%zu of %u came back", devices_ready(devices), options.devices);
-        if (since_s(asked) < 0.1)
-            continue;
-        asked = devices_now();
-        if (service_call(&service, "GET", path, (struct span){0}, NULL) != 200)
-            process_fail("a twin cannot be read during the storm");
-        if (since_s(asked) > longest)
-            longest = since_s(asked);
     }
-    return longest;
 }
 
 /* Comes back with the seconds it took until all were back. */
@@ -365,8 +395,11 @@ static double storm_round(unsigned round)
     hub_start();
     for (uint32_t i = 0; i < options.devices; i++)
         stories[i].closed = 0;
+    struct asker asker;
     int64_t began = devices_now();
-    double longest = settle(began), took = since_s(began);
+    asker_start(&asker);
+    settle(began);
+    double took = since_s(began), longest = asker_end(&asker);
     for (uint32_t i = 0; i < options.devices; i++)
         most = stories[i].closed > most ? stories[i].closed : most;
     if (most >= TRIES_MAX)
