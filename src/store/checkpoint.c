@@ -150,7 +150,7 @@ static bool begin(struct embedded *e)
         return false;
     c->mark = e->durable;
     c->handle = handle_after(e, NULL);
-    c->handle->offered_to.len = 0;
+    c->anew = true;
     c->state = CK_ASK;
     return true;
 }
@@ -160,6 +160,9 @@ static bool ask(struct checkpoint *c)
     struct handle *h = c->handle;
     if (atomic_load(&h->exchange) != EX_NONE)
         return false; /* it has not yet done with the last one */
+    if (c->anew)
+        h->offered_to.len = 0;
+    c->anew = false;
     atomic_store(&h->exchange, EX_ASKED);
     handle_wake(h);
     c->state = CK_HEAR;
@@ -267,8 +270,7 @@ static void write_offer(struct embedded *e)
     atomic_store(&h->exchange, EX_WRITTEN);
     handle_wake(h);
     c->pause_ms = pause_ms(e, embedded_mono(e) - began_ms);
-    if (next && next != h)
-        next->offered_to.len = 0;
+    c->anew = next != h;
     c->handle = next;
     c->state = next ? CK_ASK : CK_SYNC;
 }
@@ -286,6 +288,7 @@ static void finish(struct embedded *e)
     if (error)
         return;
     e->replay_from = mark;
+    e->retire_to = mark.position;
     atomic_store(&e->tail, e->durable.position - mark.position);
     e->stats.checkpoints++;
     embedded_wake_all(e);            /* there is room again */

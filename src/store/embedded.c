@@ -159,11 +159,28 @@ static void stop_threads(struct embedded *e)
 
 /* -- opening -- */
 
-/* Segments before the mark are removed, so a mark that is only in a cache is no good. */
-static enum status sync_base(struct embedded *e, struct buf *why)
+static int put_mark(struct base *b, struct mark mark)
 {
-    int error = base_sync(e->base);
+    int error = base_begin(b);
     if (!error)
+        error = base_put_mark(b, mark);
+    return error ? error : base_commit(b);
+}
+
+/* Segments before the mark are removed, so one that is only in a cache is no good: the process
+ * before was killed between commit and sync, or its sync failed, and then another one does nothing.
+ * So it is put once more. Without space for that the segments wait for a checkpoint. */
+static enum status settle_mark(struct embedded *e, struct mark mark, struct buf *why)
+{
+    if (mark.position == 0)
+        return OK;
+    int error = put_mark(e->base, mark);
+    bool is_full = error && base_status(e->base, error) == STORAGE_FULL;
+    if (!error)
+        error = base_sync(e->base);
+    if (!error)
+        e->retire_to = mark.position;
+    if (!error || is_full)
         return OK;
     buf_printf(why, "cannot sync the base: %s", base_text(e->base, error));
     return base_status(e->base, error);
@@ -387,9 +404,11 @@ enum status embedded_open(const struct embedded_options *options, struct disk *d
     e->base = base;
     complete(&e->o);
     init(e);
-    enum status st = store_fault(STORE_FAULT_BASE_NOT_SYNCED) ? OK : sync_base(e, why);
-    if (st == OK)
-        st = read_base(e, &mark, why);
+    enum status st = read_base(e, &mark, why);
+    if (store_fault(STORE_FAULT_BASE_NOT_SYNCED))
+        e->retire_to = mark.position;
+    else if (st == OK)
+        st = settle_mark(e, mark, why);
     if (st == OK)
         st = open_journal(e, mark, why);
     int error = st == OK ? start_threads(e) : 0;

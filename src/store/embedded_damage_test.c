@@ -76,6 +76,8 @@ TEST(a_secret_is_sealed_on_disk_and_sealed_anew_only_when_it_changes)
 
 /* -- damage -- */
 
+enum { KEY_LEN = 5 }; /* of d1, in the base */
+
 /* Two devices around d1, so that every search has neighbours. */
 static void make_three(void)
 {
@@ -112,14 +114,31 @@ static void unmap_file(struct image *image)
     close(image->fd);
 }
 
-/* Where d1's value begins: the newest copy, which is the one the newest root leads to. */
-static size_t find_value(const struct image *image)
+/* Where d1's value begins: in the page the newest root leads to, and in those that were before. */
+struct copies {
+    size_t at[8], count;
+};
+
+static struct copies find_values(const struct image *image)
 {
-    uint8_t *at = memmem(image->map, image->len, "body of d1", 10);
-    EXPECT(at != NULL);
-    uint8_t *next = at + 1;
-    EXPECT(!memmem(next, image->len - (size_t)(next - image->map), "body of d1", 10));
-    return (size_t)(at - image->map) - VALUE_HEADER;
+    static const char body[] = "body of d1";
+    struct copies copies = {0};
+    const uint8_t *end = image->map + image->len, *at = image->map;
+    while ((at = memmem(at, (size_t)(end - at), body, strlen(body)))) {
+        EXPECT(copies.count < 8);
+        copies.at[copies.count++] = (size_t)(at++ - image->map) - VALUE_HEADER;
+    }
+    EXPECT(copies.count > 0);
+    return copies;
+}
+
+/* Of each copy; `bit` counts from where the value begins, and may lie before it. */
+static void flip(struct image *image, const struct copies *copies, long bit)
+{
+    for (size_t i = 0; i < copies->count; i++) {
+        size_t from_start = copies->at[i] * 8 + (size_t)bit;
+        image->map[from_start / 8] ^= (uint8_t)(1 << from_start % 8);
+    }
 }
 
 TEST(every_flipped_bit_of_a_stored_value_is_damage_to_it_alone)
@@ -127,15 +146,16 @@ TEST(every_flipped_bit_of_a_stored_value_is_damage_to_it_alone)
     struct owner owner;
     strcpy(path, fixture_path());
     make_three();
+    long len = VALUE_HEADER + 10 + 6 + SEAL_EXTRA;
+    struct store *s = begin(&owner); /* it writes, too */
     struct image image = map_file("base.mdb");
-    size_t at = find_value(&image), len = VALUE_HEADER + 10 + 6 + SEAL_EXTRA;
-    struct store *s = begin(&owner);
-    for (size_t bit = at * 8; bit < (at + len) * 8; bit++) {
-        image.map[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    struct copies copies = find_values(&image);
+    for (long bit = 0; bit < len * 8; bit++) {
+        flip(&image, &copies, bit);
         EXPECT_TEXT(fixture_load(s, d1), "DAMAGED");
         EXPECT_TEXT(fixture_load(s, fixture_key(1, "d2", "")), "body of d2|");
         EXPECT_TEXT(fixture_scan(s, all_of_1, false, 9), "d0=body of d0 d2=body of d2 DAMAGED");
-        image.map[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        flip(&image, &copies, bit);
     }
     EXPECT_TEXT(fixture_load(s, d1), "body of d1|secret");
     store_poll(s);
@@ -151,18 +171,19 @@ TEST(a_flipped_bit_of_a_key_makes_no_record_vanish)
     struct owner owner;
     strcpy(path, fixture_path());
     make_three();
-    struct image image = map_file("base.mdb");
-    size_t end_at = find_value(&image), at = end_at - 5;
-    EXPECT(memcmp(image.map + at, "\0\1d1\0", 5) == 0);
     struct store *s = begin(&owner);
-    for (size_t bit = at * 8; bit < end_at * 8; bit++) {
-        image.map[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    struct image image = map_file("base.mdb");
+    struct copies copies = find_values(&image);
+    for (size_t i = 0; i < copies.count; i++)
+        EXPECT(memcmp(image.map + copies.at[i] - KEY_LEN, "\0\1d1\0", KEY_LEN) == 0);
+    for (long bit = -KEY_LEN * 8; bit < 0; bit++) {
+        flip(&image, &copies, bit);
         EXPECT_TEXT(fixture_load(s, d1), "DAMAGED");
         const char *others = fixture_load(s, fixture_key(1, "d2", ""));
         EXPECT(strcmp(others, "body of d2|") == 0 || strcmp(others, "DAMAGED") == 0);
         const char *scanned = fixture_scan(s, all_of_1, false, 9);
         EXPECT(strstr(scanned, "DAMAGED") != NULL);
-        image.map[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        flip(&image, &copies, bit);
     }
     EXPECT_TEXT(fixture_load(s, fixture_key(1, "d11", "")), "NOT_FOUND");
     end(s);
@@ -176,7 +197,8 @@ TEST(a_record_that_changed_since_is_read_although_the_base_has_it_damaged)
     strcpy(path, fixture_path());
     make_three();
     struct image image = map_file("base.mdb");
-    image.map[find_value(&image) + VALUE_HEADER] ^= 1;
+    struct copies copies = find_values(&image);
+    flip(&image, &copies, VALUE_HEADER * 8L);
     struct store *s = begin(&owner);
     EXPECT_TEXT(fixture_load(s, d1), "DAMAGED");
     fixture_put(s, d1, "whole again", "secret");

@@ -343,12 +343,17 @@ static bool is_beyond(const struct handle *h, bool without_space)
            atomic_load(&h->waiting) >= WAITING_MAX;
 }
 
+/* Without space in the base changes go on until what it has not got is at a bound. */
+static bool is_without_space(const struct embedded *e)
+{
+    bool full = atomic_load(&e->tail) >= e->o.tail_max || atomic_load(&e->hot) >= e->o.hot_max;
+    return atomic_load(&e->no_segment) || (atomic_load(&e->no_base_space) && full);
+}
+
 static enum store_room embedded_room(const struct store *s)
 {
     const struct handle *h = handle_of(s);
-    const struct embedded *e = h->env;
-    if (atomic_load(&e->no_segment) ||
-        (atomic_load(&e->no_base_space) && atomic_load(&e->tail) >= e->o.tail_max))
+    if (is_without_space(h->env))
         return is_beyond(h, true) ? STORE_FULL : STORE_NO_SPACE;
     return is_beyond(h, false) ? STORE_BUSY : STORE_OPEN;
 }

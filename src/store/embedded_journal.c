@@ -184,23 +184,28 @@ static void begin_spare(struct embedded *e)
     e->making = true;
 }
 
-/* No space for it: the oldest history gives way, then a smaller one is tried, then again soon. */
+/* No space for it: the oldest history gives way, then a smaller one is tried, then again soon. The
+ * lock is held before and after. */
 static void spare_failed(struct embedded *e, int error)
 {
-    uint64_t size = e->maker.segment.size;
+    uint64_t smaller = e->maker.segment.size / 2 / BLOCK_ALIGN * BLOCK_ALIGN;
     if (!is_no_space(error)) {
         pthread_mutex_unlock(&e->lock);
         embedded_fail(e, "make a segment of the journal", UNAVAILABLE, strerror(error));
         pthread_mutex_lock(&e->lock);
         return;
     }
-    if (history_give_way(&e->history))
+    pthread_mutex_unlock(&e->lock);
+    bool gave_way = history_give_way(&e->history);
+    pthread_mutex_lock(&e->lock);
+    if (gave_way)
         return;
-    if (size / 2 >= e->o.segment_min && size / 2 >= e->spare_need) {
-        e->spare_size = size / 2;
+    if (smaller >= e->o.segment_min && smaller >= e->spare_need) {
+        e->spare_size = smaller;
         return;
     }
     atomic_store(&e->no_segment, true);
+    pthread_cond_broadcast(&e->progress); /* who closes a handle need not wait */
     e->retry_ms = embedded_mono(e) + RETRY_MS;
     embedded_signal(e, ACTOR_CHECKPOINT); /* what it brings to the base need not be kept */
 }
@@ -248,7 +253,7 @@ static bool retire_old(struct embedded *e)
 {
     const struct old_segment *old = e->old;
     bool early = store_fault(STORE_FAULT_REMOVED_EARLY);
-    uint64_t upto = early ? e->durable.position : e->replay_from.position;
+    uint64_t upto = early ? e->durable.position : e->retire_to;
     if (e->old_count == 0 || old->start + old->size > upto)
         return false;
     history_add(&e->history, old->start, old->used);

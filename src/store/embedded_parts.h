@@ -91,7 +91,7 @@ struct handle {
     size_t due_first, due_count, due_room;
     uint64_t given, durable; /* batches */
     bool told;               /* of the failure */
-    struct key offered_to;   /* this cycle's offers are up to this key */
+    struct key offered_to;   /* this cycle's offers are up to this key; by exchange */
 
     _Atomic uint64_t written, synced; /* blocks, by the journal: what may be acknowledged, what the
                                          base may have; they differ with `async` alone */
@@ -111,8 +111,8 @@ struct checkpoint {
     enum checkpoint_state state;
     struct mark mark;      /* what the cycle brings the base to */
     struct handle *handle; /* lock; whose turn it is */
-    uint64_t generation;   /* of the handles, when the cycle began */
     bool writing;          /* lock: this handle's offer is being written */
+    bool anew;             /* lock: its next offer is its first of this cycle */
     int64_t retry_ms;      /* mono: not before */
     int64_t pause_ms;      /* its thread's: to wait before the next step */
 };
@@ -138,7 +138,8 @@ struct embedded {
     /* lock: */
     struct list handles, queue; /* queue: journal_block, by link */
     struct mark durable;        /* the journal lasts up to here */
-    struct mark replay_from;    /* the base has all before */
+    struct mark replay_from;    /* the base has all before … */
+    uint64_t retire_to;         /* … and, up to here, will still say so after a power cut */
     struct segment spare;
     uint64_t spare_need;   /* the journal waits for one of this size at least */
     uint64_t spare_size;   /* not 0: a larger one found no space */

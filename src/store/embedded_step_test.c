@@ -167,6 +167,27 @@ TEST(a_full_hot_table_is_busy_until_the_base_has_it)
     end(s);
 }
 
+TEST(a_full_hot_table_that_the_base_has_no_space_for_says_so)
+{
+    test_embedded_begin(&t);
+    t.options.tail_max = 16 << 20;
+    t.options.hot_max = 20000;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    t.begin_error = ENOSPC;
+    test_embedded_put(s, 1, 0, 15, long_body);
+    commit_and_run(s, 1);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    test_embedded_put(s, 1, 15, 5, long_body);
+    commit_and_run(s, 2);
+    EXPECT_EQ(store_room(s), STORE_NO_SPACE);
+    t.begin_error = 0;
+    t.now.mono_ms += RETRY_MS;
+    run(s);
+    EXPECT_EQ(store_room(s), STORE_OPEN);
+    end(s);
+}
+
 TEST(blocks_that_wait_for_the_disk_are_bounded)
 {
     static char megabyte[(1 << 20) + 1];
@@ -254,6 +275,29 @@ TEST(a_smaller_segment_is_made_where_a_larger_one_finds_no_space)
     commit_and_run(s, 1);
     EXPECT_EQ(store_room(s), STORE_OPEN);
     EXPECT_EQ(test_disk_used(&t.disk), t.disk.room);
+    end(s);
+}
+
+TEST(a_smaller_segment_is_one_that_a_start_takes)
+{
+    test_embedded_begin(&t);
+    t.options.segment_max = 33 * SEGMENT_HEAD; /* its half is not of whole sectors */
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    run(s);
+    t.disk.room = test_disk_used(&t.disk) + 17 * SEGMENT_HEAD;
+    t.begin_error = ENOSPC;
+    for (int i = 0; i < 18; i++) { /* into segments of 8, 16 and 8 KiB */
+        test_embedded_put(s, 1, i, 1, long_body);
+        commit_and_run(s, 1 + i);
+    }
+    store_close(s);
+    embedded_close(t.e, 0);
+    t.disk.room = 0;
+    t.begin_error = 0;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    s = test_embedded_shard(&t, &owner, 0, 1);
+    EXPECT_EQ(s->parts[1].seq, 18);
     end(s);
 }
 
@@ -481,6 +525,35 @@ TEST(what_a_start_has_read_lasts)
     end(s);
 }
 
+/* A sync of the base has failed, so its newest mark may be in a cache alone, and another sync does
+ * nothing: what is before it stays until it was put once more. */
+TEST(segments_are_not_removed_before_the_mark_lasts)
+{
+    struct store *s = begin();
+    t.sync_error = EIO;
+    test_embedded_put(s, 1, 0, 40, long_body);
+    store_commit(s, 1);
+    run(s);
+    EXPECT_EQ(owner.failures, 1);
+    store_close(s);
+    embedded_close(t.e, 0);
+    t.sync_error = 0;
+    t.begin_error = ENOSPC;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    EXPECT_EQ(test_embedded_stats(&t).tail, 0); /* it is the newest mark, … */
+    test_embedded_run(&t, NULL, NULL);
+    uint64_t kept = test_disk_used(&t.disk);
+    embedded_close(t.e, 0);
+    t.begin_error = 0;
+    t.begins = 0;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    EXPECT_EQ(t.begins, 1); /* … and is put again */
+    test_embedded_run(&t, NULL, NULL);
+    EXPECT(test_disk_used(&t.disk) < kept);
+    embedded_close(t.e, 0);
+    test_embedded_end(&t);
+}
+
 /* A turn that did not last leaves two empty segments: when the first is made anew, in another size,
  * the second would lie in its place. Found by the simulator. */
 TEST(an_empty_segment_behind_the_spare_is_removed_at_a_start)
@@ -552,6 +625,9 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(a_full_tail_is_busy_until_the_base_has_caught_up),
           RUN(a_full_tail_is_busy_while_a_checkpoint_is_under_way),
           RUN(a_full_hot_table_is_busy_until_the_base_has_it),
+          RUN(a_full_hot_table_that_the_base_has_no_space_for_says_so),
+          RUN(a_smaller_segment_is_one_that_a_start_takes),
+          RUN(segments_are_not_removed_before_the_mark_lasts),
           RUN(blocks_that_wait_for_the_disk_are_bounded),
           RUN(a_large_spare_is_zeroed_as_the_segment_before_it_fills),
           RUN(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is),

@@ -355,9 +355,11 @@ static int sim_commit(struct base *b)
     s->refused += error == ENOSPC;
     if (error)
         return end_txn(h, error);
-    /* Its pages are synced first, and with them what the commit before wrote. */
-    if (s->fault != SIM_BASE_LOST_SYNC || !s->before)
+    /* Its pages are synced first, and with them what the commit before wrote, but not what a sync
+     * that failed has given up. */
+    if ((s->fault != SIM_BASE_LOST_SYNC && !s->given_up) || !s->before)
         replace(&s->before, image_ref(s->newest));
+    s->given_up = false;
     replace(&s->older, image_ref(s->newest));
     replace(&s->newest, h->txn);
     h->txn = NULL;
@@ -369,7 +371,9 @@ static int sim_sync(struct base *b)
     struct handle *h = handle_of(b);
     CHECK(!h->txn);
     int error = begin(h->store, h->store->power->ends_at_base_sync);
-    if (!error && h->store->fault != SIM_BASE_LOST_SYNC)
+    if (h->store->broken)
+        h->store->given_up = true;
+    if (!error && !h->store->given_up && h->store->fault != SIM_BASE_LOST_SYNC)
         replace(&h->store->before, NULL);
     return error;
 }

@@ -1,7 +1,8 @@
 /* sim_base.h — the base in memory, for the simulator: what LMDB promises, and not a bit more.
  *
  * A power cut undoes the last transaction committed since the newest sync, or does not; a commit
- * that it interrupts has happened, or has not. Every record that is read is a copy of its own, so
+ * that it interrupts has happened, or has not. After a sync that failed the next one does nothing,
+ * whoever asks, until there was a commit. Every record that is read is a copy of its own, so
  * that one kept without a count is found by ASan. Misuse of base.h ends the process, and so does a
  * record, a count or a mark that goes back.
  *
@@ -40,6 +41,7 @@ struct sim_base {
     struct sim_image *older;  /* the one before the newest */
     struct sim_image *before; /* what a cut may go back to; NULL: all is synced */
     struct sim_image *next;   /* of a commit that was interrupted */
+    bool given_up; /* a sync has failed: another alone does not bring back what it was to sync */
     bool open;
     uint64_t undone, failures, refused; /* by cuts; with EIO, while there was power; with ENOSPC */
     uint64_t hash;                      /* of all that was put */
