@@ -209,6 +209,12 @@ static uint32_t segment_size(uint64_t tail, uint32_t most)
     return half < most ? (uint32_t)half : most;
 }
 
+static unsigned shards_wanted(const struct settings *set)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return set->shards ? (unsigned)set->shards : cores > 0 ? (unsigned)cores : 1;
+}
+
 static bool open_store(struct hub_process *p, struct buf *why)
 {
     const struct settings *set = &p->settings;
@@ -219,6 +225,7 @@ static bool open_store(struct hub_process *p, struct buf *why)
                    .clock = world_clock,
                    .replay = &hub_replay,
                    .async = set->async,
+                   .replay_threads = shards_wanted(set),
                    .tail_max = set->journal_tail,
                    .segment_min = segment_size(set->journal_tail, SEGMENT_MIN),
                    .segment_max = segment_size(set->journal_tail, SEGMENT_MAX),
@@ -289,8 +296,7 @@ static void make_cluster(struct hub_process *p)
 {
     const struct settings *set = &p->settings;
     struct cluster *c = &p->cluster;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    c->count = set->shards ? (unsigned)set->shards : cores > 0 ? (unsigned)cores : 1;
+    c->count = shards_wanted(set);
     c->shards = p->shards;
     c->partitions = embedded_dir_directory(p->dir)->header.partitions;
     if (c->count > c->partitions)

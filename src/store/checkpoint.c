@@ -84,7 +84,6 @@ static void forget(struct handle *h)
         freed += handle_row_bytes(row);
         table_remove(&h->hot, row);
     }
-    atomic_fetch_sub(&h->hot_bytes, freed);
     atomic_fetch_sub(&h->env->hot, freed);
     for (size_t i = 0; i < o->part_count; i++)
         if (h->store.parts[o->parts[i].partition].seq == o->parts[i].counts.seq)

@@ -308,6 +308,7 @@ static enum status open_history(struct embedded *e, struct buf *why)
     const struct history_options options = {.replay = e->o.replay,
                                             .history_ms = e->o.history_ms,
                                             .history_size = e->o.history_size,
+                                            .reuse_size = e->o.segment_max,
                                             .held = e->o.held,
                                             .held_ctx = e->o.held_ctx};
     int error = history_init(&e->history, e->disk, e->o.hub_id, &options);
@@ -335,7 +336,6 @@ static enum status open_journal(struct embedded *e, struct mark mark, struct buf
     e->durable = (struct mark){e->journal.durable, e->journal.prev};
     e->replay_from = mark;
     atomic_store(&e->tail, e->durable.position - mark.position);
-    atomic_store(&e->hot, handle_table_bytes(&e->left));
     return st;
 }
 

@@ -52,13 +52,14 @@ struct embedded_options {
     /* Acknowledge when written, sync every 100 ms: the end of the process loses nothing, a power
      * cut what came after the last sync. */
     bool async;
-    bool stepped;          /* no threads: embedded_step */
-    uint64_t tail_max;     /* journal behind the mark; 0: 128 MiB */
-    uint64_t hot_max;      /* of all hot tables; 0: 1 GiB */
-    uint32_t segment_min;  /* 0: SEGMENT_MIN */
-    uint32_t segment_max;  /* 0: SEGMENT_MAX */
-    int64_t history_ms;    /* how long segments are kept; 0: not at all */
-    uint64_t history_size; /* bytes of them on disk; 0: no bound */
+    bool stepped;            /* no threads: embedded_step */
+    unsigned replay_threads; /* of a start, 8 at most; each takes 64 MiB meanwhile. 0: 1 */
+    uint64_t tail_max;       /* journal behind the mark; 0: 128 MiB */
+    uint64_t hot_max;        /* of all hot tables; 0: 1 GiB */
+    uint32_t segment_min;    /* 0: SEGMENT_MIN */
+    uint32_t segment_max;    /* 0: SEGMENT_MAX */
+    int64_t history_ms;      /* how long segments are kept; 0: not at all */
+    uint64_t history_size;   /* bytes of them on disk; 0: no bound */
     /* Asked before a segment is removed: true keeps it for now (hold.h). NULL: it never is. */
     bool (*held)(void *ctx);
     void *held_ctx;

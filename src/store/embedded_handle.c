@@ -241,7 +241,6 @@ static void remember(struct handle *h, struct span key, const struct store_chang
     table_set(row, change->record);
     row->batch = change->seq;
     size_t after = handle_row_bytes(row);
-    atomic_fetch_add(&h->hot_bytes, after - before);
     atomic_fetch_add(&h->env->hot, after - before);
 }
 
@@ -360,20 +359,12 @@ static enum store_room embedded_room(const struct store *s)
 
 /* -- life -- */
 
-static bool is_of(const void *ctx, struct span key)
+static bool is_of(void *ctx, const struct table_row *row)
 {
     const struct handle *h = ctx;
     struct store_key parts;
-    CHECK(key_decode(key, &parts));
+    CHECK(key_decode(table_key(row), &parts));
     return parts.partition % h->count == h->index;
-}
-
-size_t handle_table_bytes(const struct table *t)
-{
-    size_t bytes = 0;
-    for (const struct table_row *row = t->first[0]; row; row = row->next[0])
-        bytes += handle_row_bytes(row);
-    return bytes;
 }
 
 /* Without space for a segment the rest of the queue is not acknowledged, and never will be. Under
@@ -418,7 +409,7 @@ static void embedded_store_close(struct store *s)
     pthread_mutex_unlock(&e->lock);
     embedded_poll(s);
     pthread_mutex_lock(&e->lock); /* others may close at the same time, on their threads */
-    table_move(&e->left, &h->hot, is_of, h);
+    table_move(&e->left, &h->hot, NULL, NULL);
     pthread_mutex_unlock(&e->lock);
     table_fini(&h->hot);
     base_reader_close(h->reader);
@@ -469,8 +460,7 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
         reader_failed(h);
     pthread_mutex_lock(&e->lock);
     checkpoint_disturb(e);
-    table_move(&h->hot, &e->left, is_of, h);
-    atomic_store(&h->hot_bytes, handle_table_bytes(&h->hot));
+    table_move(&h->hot, &e->left, count == 1 ? NULL : is_of, h);
     e->has_left = e->left.map.count != 0;
     list_append(&e->handles, &h->link);
     pthread_mutex_unlock(&e->lock);

@@ -178,7 +178,9 @@ static void begin_spare(struct embedded *e)
                     .size = size,
                     .salt = random_u64(e->o.random),
                     .epoch = e->o.epoch},
+        .reuse = e->history.has_used && size == e->o.segment_max,
     };
+    e->history.has_used &= !e->maker.reuse;
     memcpy(e->maker.segment.hub_id, e->o.hub_id, sizeof(e->o.hub_id));
     e->spare_zeroed = 0;
     e->making = true;
@@ -256,7 +258,7 @@ static bool retire_old(struct embedded *e)
     uint64_t upto = early ? e->durable.position : e->retire_to;
     if (e->old_count == 0 || old->start + old->size > upto)
         return false;
-    history_add(&e->history, old->start, old->used);
+    history_add(&e->history, old);
     memmove(e->old, e->old + 1, --e->old_count * sizeof(*e->old));
     return true;
 }

@@ -96,8 +96,7 @@ struct handle {
     _Atomic uint64_t written, synced; /* blocks, by the journal: what may be acknowledged, what the
                                          base may have; they differ with `async` alone */
     _Atomic uint64_t waiting;         /* bytes of blocks given and not written */
-    _Atomic uint64_t hot_bytes;
-    _Atomic bool owned; /* the owner has called: its `wake` is set */
+    _Atomic bool owned;               /* the owner has called: its `wake` is set */
     _Atomic bool woken;
     _Atomic int exchange; /* enum exchange */
     struct offer *offer;  /* by exchange */
@@ -115,11 +114,6 @@ struct checkpoint {
     bool anew;             /* lock: its next offer is its first of this cycle */
     int64_t retry_ms;      /* mono: not before */
     int64_t pause_ms;      /* its thread's: to wait before the next step */
-};
-
-/* A segment behind the current one. */
-struct old_segment {
-    uint64_t start, size, used; /* used: position after its last block; 0: not known */
 };
 
 /* Each group's fields in an order without gaps. */
@@ -209,9 +203,8 @@ bool checkpoint_step(struct embedded *e);
 /* -- handles -- */
 /* Any thread: its owner is to poll. */
 void handle_wake(struct handle *h);
-/* Memory of a row with its record; of all rows. */
+/* Memory of a row with its record. */
 size_t handle_row_bytes(const struct table_row *row);
-size_t handle_table_bytes(const struct table *t);
 
 /* -- the checkpoint, for others -- */
 /* Under the lock: a handle comes or goes; the cycle under way, if any, is given up. Waits until

@@ -1,13 +1,23 @@
-/* What a start reads from the journal (embedded.h): records the base lacks, into `left`. */
+/* What a start reads from the journal (embedded.h): records the base lacks, into `left`.
+ *
+ * Most of the time goes into changes, not into reading. So each of several threads reads all of the
+ * journal and takes the changes of some partitions.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/embedded_parts.h"
 
-enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20 };
+enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20, THREADS_MAX = 8 };
 
 struct replaying {
     struct embedded *e;
+    struct mark from;
+    unsigned index, count; /* takes the partitions p with p % count == index */
+    struct table left;     /* of these */
+    struct recovery found;
+    enum status st;
+    struct buf why;
     struct base_reader *reader; /* entered */
     struct seal *seal;
     struct buf secret;
@@ -77,16 +87,18 @@ static enum status apply(struct replaying *r, struct record *before, struct span
     }
 }
 
-static void keep(struct embedded *e, struct span key, struct record *before, struct record *after,
+static void keep(struct replaying *r, struct span key, struct record *before, struct record *after,
                  uint64_t seq)
 {
-    struct table_row *row = table_find(&e->left, key);
+    struct table_row *row = table_find(&r->left, key);
     if (!row && before == after)
         return; /* the base has it */
+    size_t bytes = row ? handle_row_bytes(row) : 0;
     if (!row)
-        row = table_get(&e->left, key);
+        row = table_add_row(&r->left, key);
     table_set(row, after);
     row->batch = seq;
+    atomic_fetch_add(&r->e->hot, handle_row_bytes(row) - bytes);
 }
 
 static enum status replay_entry(struct replaying *r, struct block_entry entry)
@@ -98,9 +110,11 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
     TRY(e->o.replay->head(entry.effect, &head));
     if (!is_key(e, &head.key))
         return DAMAGED;
+    if (head.key.partition % r->count != r->index)
+        return OK; /* another's */
     key_encode(&key, &head.key);
     TRY(open_secret(r, key_span(&key), entry.sealed));
-    const struct table_row *row = table_find(&e->left, key_span(&key));
+    const struct table_row *row = table_find(&r->left, key_span(&key));
     if (row)
         before = row->record ? record_ref(row->record) : NULL;
     else
@@ -109,7 +123,7 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
     if (st == OK && !after && before && store_fault(STORE_FAULT_DELETE_NOT_REPLAYED))
         after = record_ref(before);
     if (st == OK)
-        keep(e, key_span(&key), before, after, head.seq);
+        keep(r, key_span(&key), before, after, head.seq);
     record_unref(before);
     if (st == OK)
         record_unref(after);
@@ -135,7 +149,7 @@ static enum status on_block(void *owner, const struct block *block, struct span 
     enum status st = OK;
     for (uint32_t i = 0; i < block->entries && st == OK; i++)
         st = replay_entry(r, block_take_entry(&rest));
-    for (uint32_t i = 0; i < block->counts && st == OK; i++)
+    for (uint32_t i = 0; i < block->counts && st == OK && r->index == 0; i++)
         st = replay_counts(r->e, block_take_counts(&rest));
     if (st == SERVER_ERROR)
         buf_printf(why, "cannot read the base: %s", base_text(r->e->base, r->reader->error));
@@ -147,28 +161,83 @@ static enum status on_block(void *owner, const struct block *block, struct span 
     return st == SERVER_ERROR ? base_status(r->e->base, r->reader->error) : st;
 }
 
+static void read_journal(struct replaying *r)
+{
+    struct recovery_options options = {.disk = r->e->disk,
+                                       .hub_id = r->e->o.hub_id,
+                                       .from = r->from,
+                                       .beside = r->index > 0,
+                                       .fn = on_block,
+                                       .owner = r};
+    r->st = recovery_run(&options, &r->found, &r->why);
+    table_order(&r->left);
+}
+
+static void *replay_share(void *arg)
+{
+    struct replaying *r = arg;
+    struct embedded *e = r->e;
+    table_init(&r->left, e->hash_key);
+    r->seal = seal_create(e->o.master_key);
+    fit_arena(r, SCRATCH_MIN);
+    r->st = base_reader_open(e->base, &r->reader);
+    if (r->st == OK)
+        r->st = base_enter(r->reader);
+    if (r->st == OK) {
+        read_journal(r);
+        base_leave(r->reader);
+    } else {
+        buf_printf(&r->why, "cannot read the base: %s", base_text(e->base, r->reader->error));
+        r->st = base_status(e->base, r->reader->error);
+    }
+    base_reader_close(r->reader);
+    seal_destroy(r->seal);
+    if (r->secret.data)
+        explicit_bzero(r->secret.data, r->secret.cap);
+    buf_fini(&r->secret);
+    free_arena(r);
+    return NULL;
+}
+
+/* What the first one found counts for all; the first failure, too. */
+static void join_share(struct replaying *r, struct recovery *out, enum status *st, struct buf *why)
+{
+    if (*st == OK && r->st != OK) {
+        *st = r->st;
+        buf_put(why, buf_span(&r->why));
+    }
+    if (r->index == 0 && r->st == OK)
+        *out = r->found;
+    else if (r->st == OK)
+        recovery_fini(&r->found);
+    table_move(&r->e->left, &r->left, NULL, NULL);
+    table_fini(&r->left);
+    buf_fini(&r->why);
+}
+
 enum status embedded_replay(struct embedded *e, struct mark from, struct recovery *out,
                             struct buf *why)
 {
-    struct replaying r = {.e = e, .seal = seal_create(e->o.master_key)};
-    struct recovery_options options = {
-        .disk = e->disk, .hub_id = e->o.hub_id, .from = from, .fn = on_block, .owner = &r};
-    fit_arena(&r, SCRATCH_MIN);
-    enum status st = base_reader_open(e->base, &r.reader);
-    if (st == OK)
-        st = base_enter(r.reader);
-    if (st == OK) {
-        st = recovery_run(&options, out, why);
-        base_leave(r.reader);
-    } else {
-        buf_printf(why, "cannot read the base: %s", base_text(e->base, r.reader->error));
-        st = base_status(e->base, r.reader->error);
+    struct replaying shares[THREADS_MAX];
+    pthread_t threads[THREADS_MAX];
+    bool runs[THREADS_MAX] = {false};
+    unsigned count = e->o.replay_threads ? e->o.replay_threads : 1;
+    enum status st = OK;
+    if (count > THREADS_MAX)
+        count = THREADS_MAX;
+    for (unsigned i = 0; i < count; i++)
+        shares[i] = (struct replaying){.e = e, .from = from, .index = i, .count = count};
+    for (unsigned i = 1; i < count; i++)
+        runs[i] = pthread_create(&threads[i], NULL, replay_share, &shares[i]) == 0;
+    for (unsigned i = 0; i < count; i++)
+        if (!runs[i])
+            replay_share(&shares[i]);
+    for (unsigned i = 0; i < count; i++) {
+        if (runs[i])
+            pthread_join(threads[i], NULL);
+        join_share(&shares[i], out, &st, why);
     }
-    base_reader_close(r.reader);
-    seal_destroy(r.seal);
-    if (r.secret.data)
-        explicit_bzero(r.secret.data, r.secret.cap);
-    buf_fini(&r.secret);
-    free_arena(&r);
+    if (st != OK && shares[0].st == OK)
+        recovery_fini(out);
     return st;
 }

@@ -556,6 +556,30 @@ TEST(segments_are_not_removed_before_the_mark_lasts)
 
 /* A turn that did not last leaves two empty segments: when the first is made anew, in another size,
  * the second would lie in its place. Found by the simulator. */
+TEST(segments_that_were_used_before_are_read_like_others)
+{
+    struct store *s = begin();
+    bool aside = false;
+    int batch = 0;
+    for (; batch < 300; batch++) {
+        test_embedded_put(s, 1, batch % 7, 1, long_body);
+        commit_and_run(s, batch + 1);
+        if (batch % 50 == 49) { /* the journal's end is behind, and before, what is old */
+            test_embedded_kill(&t, s, NULL);
+            test_disk_cut(&t.disk, batch);
+            EXPECT_EQ(test_embedded_open(&t), OK);
+            s = test_embedded_shard(&t, &owner, 0, 1);
+            owner.durable = batch + 1;
+            EXPECT_EQ(s->parts[1].seq, batch + 1);
+        }
+        aside |= test_disk_content(&t.disk, SEGMENT_USED) != NULL;
+        EXPECT(test_disk_used(&t.disk) < t.options.tail_max * 2);
+    }
+    EXPECT(aside);
+    EXPECT_EQ(owner.failures, 0);
+    end(s);
+}
+
 TEST(an_empty_segment_behind_the_spare_is_removed_at_a_start)
 {
     struct store *s = begin();
@@ -625,6 +649,7 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(a_full_tail_is_busy_until_the_base_has_caught_up),
           RUN(a_full_tail_is_busy_while_a_checkpoint_is_under_way),
           RUN(a_full_hot_table_is_busy_until_the_base_has_it),
+          RUN(segments_that_were_used_before_are_read_like_others),
           RUN(a_full_hot_table_that_the_base_has_no_space_for_says_so),
           RUN(a_smaller_segment_is_one_that_a_start_takes),
           RUN(segments_are_not_removed_before_the_mark_lasts),

@@ -142,8 +142,21 @@ static bool remove_old(struct history *h, int64_t wall_ms)
     return remove_expired(h, wall_ms);
 }
 
+static bool remove_used(struct history *h)
+{
+    if (!h->has_used)
+        return false;
+    int error = remove_name(h, SEGMENT_USED);
+    if (error)
+        note_error(h, error, 0);
+    h->has_used = false;
+    return true;
+}
+
 bool history_give_way(struct history *h)
 {
+    if (remove_used(h))
+        return true;
     if (h->stats.files == 0 || is_held(h))
         return false;
     remove_first(h, &h->stats.trimmed);
@@ -158,14 +171,22 @@ static void done_with_first(struct history *h)
     memmove(&h->done[0], &h->done[1], h->stats.pending * sizeof(*h->done));
 }
 
+static int put_aside(struct history *h, const char *name)
+{
+    int error = disk_rename(h->disk, name, SEGMENT_USED);
+    h->has_used = !error;
+    return error ? error : disk_sync_names(h->disk);
+}
+
 static bool remove_segment(struct history *h)
 {
     char name[SEGMENT_NAME];
-    uint64_t start = h->done[0].start;
-    segment_name(name, start);
-    int error = remove_name(h, name);
+    const struct history_done *first = &h->done[0];
+    bool reuse = !h->has_used && first->size && first->size == h->options.reuse_size;
+    segment_name(name, first->start);
+    int error = reuse ? put_aside(h, name) : remove_name(h, name);
     if (error && error != ENOENT)
-        note_error(h, error, start);
+        note_error(h, error, first->start);
     done_with_first(h);
     return true;
 }
@@ -229,8 +250,9 @@ static bool make(struct history *h)
     return true;
 }
 
-void history_add(struct history *h, uint64_t start, uint64_t used)
+void history_add(struct history *h, const struct old_segment *old)
 {
+    uint64_t start = old->start;
     CHECK(h->stats.pending == 0 || h->done[h->stats.pending - 1].start < start);
     if (h->stats.pending == h->done_room) {
         h->done_room = h->done_room * 2 + 16;
@@ -240,7 +262,8 @@ void history_add(struct history *h, uint64_t start, uint64_t used)
     }
     h->done[h->stats.pending++] = (struct history_done){
         .start = start,
-        .used = used,
+        .size = old->size,
+        .used = old->used,
         .made = h->options.history_ms == 0 || is_file(h, find_file(h, start), start) ||
                 store_fault(STORE_FAULT_HISTORY_SKIPPED),
     };

@@ -4,6 +4,9 @@
  *
  *   segment ──► make, in steps ──► remove the segment ──► … ──► too old, or too much: remove
  *
+ * A segment of the full size is not removed but put aside, one at a time, for the next one to be
+ * made of (segment.h).
+ *
  * One thing is done in a step: a mebibyte of making, or one file removed. The oldest goes first, so
  * that what is kept is always an unbroken row up to the journal, from which the present state can
  * be replayed if it reaches back to the beginning. Before a segment is removed its history file is
@@ -32,6 +35,7 @@ struct history_options {
     const struct replay *replay;
     int64_t history_ms;      /* 0: nothing is kept, segments are only removed */
     uint64_t history_size;   /* of all files; 0: no bound */
+    uint64_t reuse_size;     /* of the segments that are put aside; 0: of none */
     bool (*held)(void *ctx); /* NULL: never. While true nothing is removed: a backup reads */
     void *held_ctx;
 };
@@ -54,7 +58,7 @@ struct history_kept {
 };
 
 struct history_done {
-    uint64_t start, used;
+    uint64_t start, size, used;
     bool made; /* what is left is to remove it */
 };
 
@@ -69,6 +73,7 @@ struct history {
     struct history_done *done; /* as they were added */
     size_t done_room;
     bool making, short_of_space; /* the last attempt found none */
+    bool has_used;               /* SEGMENT_USED is there; the caller may take it */
     struct history_maker maker;
 };
 
@@ -79,16 +84,20 @@ MUST_USE int history_init(struct history *h, struct disk *disk, const uint8_t hu
                           const struct history_options *options);
 void history_fini(struct history *h); /* gives up what is being made; the next start makes it */
 
-/* The base has this segment wholly and the journal goes on in a later one. `used` is the position
- * after its last block; 0: not known, and then it is found out. In the order of their starts; none
- * twice. */
-void history_add(struct history *h, uint64_t start, uint64_t used);
+/* A segment that the base has wholly; the journal goes on in a later one. */
+struct old_segment {
+    uint64_t start, size;
+    uint64_t used; /* the position after its last block; 0: not known, and then it is found out */
+};
+
+/* In the order of their starts; none twice. */
+void history_add(struct history *h, const struct old_segment *old);
 
 /* True: something was done, and there may be more. */
 bool history_step(struct history *h, int64_t wall_ms);
 
-/* The journal finds no space for a segment: the oldest file is removed. False: there is none, or
- * nothing may be removed now. */
+/* The journal finds no space for a segment: the one put aside is removed, or the oldest file.
+ * False: there is none, or nothing may be removed now. */
 bool history_give_way(struct history *h);
 
 #endif

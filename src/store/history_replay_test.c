@@ -198,7 +198,8 @@ TEST(history_and_journal_replayed_give_the_present_state)
     EXPECT(tape.done_count >= 6);
     EXPECT_EQ(history_init(&history, &disk.disk, tape_hub, &options), 0);
     for (size_t i = 0; i + 2 < tape.done_count; i++) /* the last two are still journal */
-        history_add(&history, tape.done[i].start, tape.done[i].used);
+        history_add(&history,
+                    &(struct old_segment){.start = tape.done[i].start, .used = tape.done[i].used});
     while (history_step(&history, hub.now.wall_ms))
         ;
     EXPECT_EQ(history.stats.files, tape.done_count - 2);

@@ -69,7 +69,9 @@ static void add_all(struct scene *s)
 {
     for (size_t i = 0; i < s->tape.done_count; i++)
         if (is_there(s, segment_at(s, i)))
-            history_add(&s->history, s->tape.done[i].start, i % 2 ? s->tape.done[i].used : 0);
+            history_add(&s->history,
+                        &(struct old_segment){.start = s->tape.done[i].start,
+                                              .used = i % 2 ? s->tape.done[i].used : 0});
 }
 
 static size_t run(struct scene *s, int64_t wall_ms)
@@ -287,6 +289,38 @@ TEST(while_a_backup_reads_nothing_is_removed)
     end(&s);
 }
 
+/* -- segments that become new ones -- */
+
+static void add_sized(struct scene *s, size_t i, uint64_t size)
+{
+    history_add(&s->history, &(struct old_segment){s->tape.done[i].start, size, 0});
+}
+
+TEST(one_segment_of_the_full_size_is_put_aside)
+{
+    struct scene s;
+    begin(&s, SEGMENT, 4);
+    s.options.reuse_size = SEGMENT;
+    open_history(&s);
+    add_sized(&s, 0, SEGMENT / 2); /* another size */
+    run(&s, s.tape.now_ms);
+    EXPECT(!s.history.has_used);
+    add_sized(&s, 1, SEGMENT);
+    add_sized(&s, 2, SEGMENT);
+    run(&s, s.tape.now_ms);
+    EXPECT(s.history.has_used);
+    EXPECT(is_there(&s, SEGMENT_USED));
+    for (size_t i = 0; i < 3; i++)
+        EXPECT(!is_there(&s, segment_at(&s, i)));
+    EXPECT_EQ(expect_suffix(&s), count_from(&s, 0)); /* what they held is history */
+    EXPECT(history_give_way(&s.history));            /* it is the first to go */
+    EXPECT(!is_there(&s, SEGMENT_USED));
+    EXPECT_EQ(s.history.stats.files, 3);
+    EXPECT(history_give_way(&s.history));
+    EXPECT_EQ(s.history.stats.files, 2);
+    end(&s);
+}
+
 /* -- a disk that says no -- */
 
 TEST(without_space_older_files_give_way_and_then_the_segment)
@@ -294,11 +328,13 @@ TEST(without_space_older_files_give_way_and_then_the_segment)
     struct scene s;
     begin(&s, SEGMENT, 4);
     open_history(&s);
-    history_add(&s.history, s.tape.done[0].start, s.tape.done[0].used);
+    history_add(&s.history,
+                &(struct old_segment){.start = s.tape.done[0].start, .used = s.tape.done[0].used});
     run(&s, s.tape.now_ms);
     uint64_t file = s.history.stats.bytes;
     s.disk.room = test_disk_used(&s.disk) + file / 2;
-    history_add(&s.history, s.tape.done[1].start, s.tape.done[1].used);
+    history_add(&s.history,
+                &(struct old_segment){.start = s.tape.done[1].start, .used = s.tape.done[1].used});
     s.held = true;
     run(&s, s.tape.now_ms);
     EXPECT(is_there(&s, file_at(&s, 0)));
@@ -309,7 +345,8 @@ TEST(without_space_older_files_give_way_and_then_the_segment)
     EXPECT(!is_there(&s, file_at(&s, 0)));
     EXPECT_EQ(expect_suffix(&s), count_from(&s, 1));
     s.disk.room = test_disk_used(&s.disk) - file;
-    history_add(&s.history, s.tape.done[2].start, s.tape.done[2].used);
+    history_add(&s.history,
+                &(struct old_segment){.start = s.tape.done[2].start, .used = s.tape.done[2].used});
     run(&s, s.tape.now_ms);
     EXPECT_EQ(s.history.stats.dropped, 1);
     EXPECT_EQ(s.history.stats.files, 0);
@@ -524,6 +561,7 @@ TEST_MAIN(RUN(segments_become_files_and_go), RUN(a_step_is_about_a_mebibyte),
           RUN(what_is_too_old_is_removed_oldest_first),
           RUN(a_time_of_the_future_or_an_unreadable_head_does_not_keep_a_file_for_ever),
           RUN(a_bound_on_the_size_removes_the_oldest), RUN(while_a_backup_reads_nothing_is_removed),
+          RUN(one_segment_of_the_full_size_is_put_aside),
           RUN(without_space_older_files_give_way_and_then_the_segment),
           RUN(the_journal_goes_before_history),
           RUN(a_segment_that_cannot_be_read_is_kept_and_reported_once),

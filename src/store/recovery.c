@@ -112,7 +112,7 @@ static enum status open_all(struct reading *g, struct names *names)
 {
     struct recovery *r = g->r;
     int error = disk_list(g->o->disk, on_name, names);
-    for (size_t i = 0; !error && i < names->left; i++)
+    for (size_t i = 0; !error && i < names->left && !g->o->beside; i++)
         error = disk_remove(g->o->disk, names->leftovers[i]);
     if (error)
         return refuse(g, "list", "", error);

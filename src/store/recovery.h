@@ -40,6 +40,7 @@ struct recovery_options {
     struct disk *disk;
     const uint8_t *hub_id;
     struct mark from; /* a zero mark: from the very first block */
+    bool beside;      /* another does the same now: leftovers are its matter */
     uint64_t stop;    /* 0: none; else the first block at or beyond it is the end, damage or not */
     recovery_fn *fn;
     void *owner;

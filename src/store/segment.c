@@ -64,10 +64,26 @@ static void new_name(char out[SEGMENT_NAME + 4], uint64_t start)
     snprintf(out, SEGMENT_NAME + 4, "%016llx.seg.new", (unsigned long long)start);
 }
 
+/* Whatever was under the new name is replaced. */
+static int begin_again(struct segment_maker *m, const char *name)
+{
+    int error = disk_rename(m->disk, SEGMENT_USED, name);
+    if (error)
+        (void)!disk_remove(m->disk, SEGMENT_USED);
+    else
+        error = disk_open(m->disk, name, false, &m->segment.file);
+    m->begun = !error;
+    m->zeroed = m->segment.size;
+    return error;
+}
+
 static int begin(struct segment_maker *m)
 {
     char name[SEGMENT_NAME + 4];
     new_name(name, m->segment.start);
+    CHECK(m->segment.size % SEGMENT_HEAD == 0);
+    if (m->reuse)
+        return begin_again(m, name);
     int error = disk_open(m->disk, name, true, &m->segment.file);
     if (error == EEXIST) { /* of an attempt that failed */
         error = disk_remove(m->disk, name);

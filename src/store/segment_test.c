@@ -276,6 +276,100 @@ TEST(one_that_is_given_up_leaves_nothing)
     test_disk_fini(&disk);
 }
 
+/* -- made of one that is done with -- */
+
+static struct segment earlier(void)
+{
+    struct segment s = sample;
+    s.start -= SIZE;
+    s.salt++;
+    return s;
+}
+
+/* An earlier segment, full of bytes, is put aside. */
+static void put_aside(void)
+{
+    struct segment_maker m = {.disk = &disk.disk, .segment = earlier()};
+    char old[SEGMENT_NAME];
+    test_disk_init(&disk);
+    while (segment_make(&m) == EAGAIN)
+        ;
+    EXPECT(m.segment.file != NULL);
+    struct iovec part = {memset(malloc(SIZE - SEGMENT_HEAD), 'x', SIZE - SEGMENT_HEAD),
+                         SIZE - SEGMENT_HEAD};
+    EXPECT_EQ(disk_write(m.segment.file, &part, 1, SEGMENT_HEAD), 0);
+    EXPECT_EQ(disk_sync(m.segment.file), 0);
+    free(part.iov_base);
+    disk_close(m.segment.file);
+    segment_name(old, m.segment.start);
+    EXPECT_EQ(disk_rename(&disk.disk, old, SEGMENT_USED), 0);
+    EXPECT_EQ(disk_sync_names(&disk.disk), 0);
+    disk.steps = 0;
+}
+
+static int make_of_used(struct segment_maker *m)
+{
+    *m = (struct segment_maker){.disk = &disk.disk, .segment = sample, .reuse = true};
+    int error = segment_make(m);
+    EXPECT(error != EAGAIN); /* there is nothing to write but the head */
+    return error;
+}
+
+static void expect_head_alone(void)
+{
+    uint8_t head[SEGMENT_HEAD];
+    const struct buf *content = test_disk_content(&disk, name);
+    EXPECT_EQ(content->len, SIZE);
+    segment_write(&sample, head);
+    EXPECT(memcmp(content->data, head, sizeof(head)) == 0);
+    for (size_t i = SEGMENT_HEAD; i < content->len; i++)
+        EXPECT_EQ(content->data[i], 'x');
+    EXPECT_EQ(disk.now.count, 1);
+}
+
+/* A power cut at each step: the new one, or one that a start removes. */
+TEST(a_segment_that_is_done_with_becomes_the_next)
+{
+    bool made = false;
+    uint64_t at = 1;
+    for (; !made; at++) {
+        for (uint64_t seed = 0; seed < 8; seed++) {
+            struct segment_maker m;
+            put_aside();
+            disk.cut_at = at;
+            made = make_of_used(&m) == 0;
+            disk_close(m.segment.file);
+            test_disk_cut(&disk, seed);
+            if (test_disk_content(&disk, name))
+                expect_head_alone();
+            else
+                EXPECT(!made);
+            EXPECT(!made || !test_disk_content(&disk, SEGMENT_USED));
+            test_disk_fini(&disk);
+        }
+    }
+    EXPECT_EQ(at, 7); /* rename, write, sync, rename, sync of the names: 5, and then none */
+}
+
+TEST(a_failure_leaves_neither_the_old_nor_the_new_one)
+{
+    bool made = false;
+    uint64_t at = 0;
+    while (!made) {
+        struct segment_maker m;
+        put_aside();
+        disk.fail_at = ++at;
+        disk.error = EIO;
+        int error = make_of_used(&m);
+        made = error == 0;
+        EXPECT_EQ(error, made ? 0 : EIO);
+        EXPECT_EQ(disk.now.count, made ? 1 : 0);
+        disk_close(m.segment.file);
+        test_disk_fini(&disk);
+    }
+    EXPECT(at > 4);
+}
+
 TEST_MAIN(RUN(a_segment_is_named_by_its_start), RUN(other_names_are_no_segments),
           RUN(its_header_lies_on_disk_as_it_is_drawn),
           RUN(every_flipped_bit_of_the_header_is_damage),
@@ -284,4 +378,6 @@ TEST_MAIN(RUN(a_segment_is_named_by_its_start), RUN(other_names_are_no_segments)
           RUN(a_segment_is_made_in_steps_and_lasts_with_its_name),
           RUN(what_an_attempt_left_is_made_anew), RUN(there_is_never_a_part_of_it_under_its_name),
           RUN(without_space_at_any_step_nothing_is_left),
-          RUN(a_disk_that_is_full_gives_the_space_back), RUN(one_that_is_given_up_leaves_nothing))
+          RUN(a_disk_that_is_full_gives_the_space_back), RUN(one_that_is_given_up_leaves_nothing),
+          RUN(a_segment_that_is_done_with_becomes_the_next),
+          RUN(a_failure_leaves_neither_the_old_nor_the_new_one))

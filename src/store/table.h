@@ -50,10 +50,16 @@ struct table_row *table_get(struct table *t, struct span key);
 void table_set(struct table_row *row, struct record *record);
 void table_remove(struct table *t, struct table_row *row);
 
-/* Moves the rows that are picked from one table to another with the same hash key, which has none
- * of their keys. Both are walked once, so a whole table moves in the time of a walk. */
-typedef bool table_pick_fn(const void *ctx, struct span key);
-void table_move(struct table *to, struct table *from, table_pick_fn *pick, const void *ctx);
+/* Many rows at once: a key that has none gets one, which is found but not yet in the order. Nothing
+ * else is done with the table before table_order. */
+struct table_row *table_add_row(struct table *t, struct span key);
+void table_order(struct table *t);
+
+/* Moves the rows that are picked (NULL: all) from one table to another with the same hash key,
+ * which has none of their keys. Both are walked once, so a whole table moves in the time of a walk;
+ * all of it into an empty one, at once. */
+typedef bool table_pick_fn(void *ctx, const struct table_row *row);
+void table_move(struct table *to, struct table *from, table_pick_fn *pick, void *ctx);
 
 /* The first row whose key is greater than `key`, NULL when there is none. */
 struct table_row *table_after(const struct table *t, struct span key);

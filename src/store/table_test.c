@@ -67,9 +67,14 @@ TEST(a_table_agrees_with_a_sorted_array_after_any_changes)
     table_fini(&t);
 }
 
-static bool is_picked(const void *ctx, struct span key)
+static bool is_odd(struct span key, int odd)
 {
-    return (key.data[key.len - 1] - '0') % 2 == *(const int *)ctx;
+    return (key.data[key.len - 1] - '0') % 2 == odd;
+}
+
+static bool is_picked(void *ctx, const struct table_row *row)
+{
+    return is_odd(table_key(row), *(int *)ctx);
 }
 
 /* Some rows in each; those of one that are odd, or even, go to the other. */
@@ -95,7 +100,7 @@ TEST(a_move_takes_what_is_picked_and_leaves_both_tables_whole)
         }
         table_move(&tables[0], &tables[1], is_picked, &odd);
         for (size_t i = 0; i < KEYS; i++) {
-            if (!models[1][i] || !is_picked(&odd, name(i)))
+            if (!models[1][i] || !is_odd(name(i), odd))
                 continue;
             models[0][i] = models[1][i];
             models[1][i] = NULL;
@@ -115,6 +120,30 @@ TEST(a_move_takes_what_is_picked_and_leaves_both_tables_whole)
     }
 }
 
+TEST(a_move_of_all_leaves_nothing)
+{
+    for (int there = 0; there < 2; there++) {
+        static struct record *model[KEYS];
+        struct table to, from;
+        uint64_t seed = 7;
+        table_init(&to, (struct hash_key){1, 2});
+        table_init(&from, (struct hash_key){1, 2});
+        for (size_t i = 0; i < KEYS; i++) {
+            bool is_there = there && test_random(&seed) % 2;
+            table_set(table_get(is_there ? &to : &from, name(i)), model[i] = record_create(0, 0));
+            record_unref(model[i]);
+        }
+        uint64_t changes = to.changes > from.changes ? to.changes : from.changes;
+        table_move(&to, &from, NULL, NULL);
+        check_all(&to, model);
+        EXPECT_EQ(from.map.count, 0);
+        EXPECT(table_after(&from, SPAN("")) == NULL);
+        EXPECT(to.changes > changes || there);
+        table_fini(&to);
+        table_fini(&from);
+    }
+}
+
 TEST(the_upper_levels_hold_a_share_of_the_rows)
 {
     struct table t;
@@ -129,6 +158,46 @@ TEST(the_upper_levels_hold_a_share_of_the_rows)
     table_fini(&t);
 }
 
+/* Of few letters, NUL among them, so that many begin alike. */
+static size_t choose_key(uint64_t *seed, uint8_t out[40])
+{
+    static const uint8_t letters[] = {0, 0, 'a', 0xff};
+    size_t len = test_random(seed) % 40;
+    for (size_t i = 0; i < len; i++)
+        out[i] = letters[test_random(seed) % (1 + test_random(seed) % sizeof(letters))];
+    return len;
+}
+
+TEST(rows_that_are_added_at_once_are_in_order_like_others)
+{
+    uint64_t seed = 8;
+    for (unsigned count = 0; count < 2000; count = count * 2 + 1) {
+        struct table added, inserted;
+        table_init(&added, (struct hash_key){5, 6});
+        table_init(&inserted, (struct hash_key){5, 6});
+        for (unsigned i = 0; i < count; i++) {
+            uint8_t bytes[40];
+            struct span key = span_of(bytes, choose_key(&seed, bytes));
+            if (!table_find(&added, key))
+                EXPECT(table_add_row(&added, key) == table_find(&added, key));
+            table_get(&inserted, key);
+        }
+        table_order(&added);
+        EXPECT_EQ(added.map.count, inserted.map.count);
+        for (int level = 0; level < TABLE_LEVELS; level++) {
+            const struct table_row *a = added.first[level], *b = inserted.first[level];
+            for (; a && b; a = a->next[level], b = b->next[level]) {
+                EXPECT_SPAN(table_key(a), table_key(b));
+                EXPECT_EQ(a->levels, b->levels);
+            }
+            EXPECT(!a && !b);
+        }
+        table_fini(&added);
+        table_fini(&inserted);
+    }
+}
+
 TEST_MAIN(RUN(a_table_agrees_with_a_sorted_array_after_any_changes),
           RUN(a_move_takes_what_is_picked_and_leaves_both_tables_whole),
-          RUN(the_upper_levels_hold_a_share_of_the_rows))
+          RUN(a_move_of_all_leaves_nothing), RUN(the_upper_levels_hold_a_share_of_the_rows),
+          RUN(rows_that_are_added_at_once_are_in_order_like_others))

@@ -1,5 +1,6 @@
 #include "sim_disk.h"
 
+#include "store/block.h"
 #include "store/segment.h"
 
 #include <errno.h>
@@ -426,28 +427,18 @@ static int sim_sync(struct disk_file *file)
     return 0;
 }
 
-static int sim_rename(struct disk *disk, const char *from, const char *to)
-{
-    struct sim_disk *d = disk_of(disk);
-    struct name *n = find(&d->now, from);
-    int error = begin(d);
-    if (!error && !n)
-        error = ENOENT;
-    if (!error)
-        change_create(d, from, to, n->inode);
-    d->renames += !error;
-    return error;
-}
-
-/* A segment without a block holds nothing, and another may have its place. */
+/* A segment without a block holds nothing, and another may have its place. What an earlier segment
+ * left in it has another salt. */
 static bool is_empty_segment(const struct name *n)
 {
-    static const uint8_t block[] = {'T', 'w', 'J', 'b'};
     const struct buf *b = &n->inode->now;
+    struct segment s;
+    struct block block;
     uint64_t start;
     return segment_start(n->text, &start) &&
-           (b->len < SEGMENT_HEAD + sizeof(block) ||
-            memcmp(b->data + SEGMENT_HEAD, block, sizeof(block)) != 0);
+           (b->len < SEGMENT_HEAD + BLOCK_HEAD || segment_read(b->data, &s) != OK ||
+            block_read(span_of(b->data + SEGMENT_HEAD, BLOCK_HEAD), &block) != OK ||
+            block.salt != s.salt);
 }
 
 static void keep_removed(struct sim_disk *d, const struct name *n)
@@ -460,6 +451,22 @@ static void keep_removed(struct sim_disk *d, const struct name *n)
     set_bytes(&copy->now, &n->inode->now);
     set_name(&d->removed, n->text, copy);
     inode_unref(copy);
+}
+
+static int sim_rename(struct disk *disk, const char *from, const char *to)
+{
+    struct sim_disk *d = disk_of(disk);
+    struct name *n = find(&d->now, from);
+    uint64_t start;
+    int error = begin(d);
+    if (!error && !n)
+        error = ENOENT;
+    if (!error && d->keep && segment_start(from, &start))
+        keep_removed(d, n); /* it is done with */
+    if (!error)
+        change_create(d, from, to, n->inode);
+    d->renames += !error;
+    return error;
 }
 
 static int sim_remove(struct disk *disk, const char *name)
