@@ -88,6 +88,7 @@ struct hub {
     uint64_t batch;      /* the open one: effects of hub_apply belong to it */
     uint64_t durable;    /* the newest durable one */
     uint64_t last_generation;
+    struct buf scratch; /* of hub_write; empty between */
 };
 
 void hub_init(struct hub *h, const struct hub_config *config, struct random random,

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { SCRATCH_MAX = 64 << 10 };
+
 struct live_key {
     struct span device, module;
 };
@@ -126,6 +128,7 @@ void hub_fini(struct hub *h)
         free(l);
     }
     map_fini(&h->live);
+    buf_fini(&h->scratch);
 }
 
 enum status hub_admit(struct hub *h, struct span device, struct span module, struct record *record,
@@ -269,12 +272,20 @@ static void count(struct store_partition *part, const struct entity *e, uint64_t
         part->disabled += by;
 }
 
-static struct span to_arena(const struct turn *turn, struct buf *b)
+static struct span to_arena(const struct turn *turn, const struct buf *b)
 {
     struct span copy = arena_copy(turn->arena, buf_span(b));
     CHECK(copy.data); /* hub_apply made sure of the room */
-    buf_fini(b);
     return copy;
+}
+
+/* Ready for the next change; what a large one took is given back. */
+static void clear_scratch(struct buf *b)
+{
+    if (b->cap > SCRATCH_MAX)
+        buf_fini(b);
+    else
+        buf_clear(b);
 }
 
 /* A module was made or removed: a list of its device's modules shows this batch, whether it is in
@@ -312,8 +323,8 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
     change->after = after;
     if (after)
         after->seq = part->seq;
-    struct buf effect_bytes = {0}, secret_bytes = {0};
-    change_encode(change, &effect_bytes, &secret_bytes);
+    struct buf secret_bytes = {0};
+    change_encode(change, &h->scratch, &secret_bytes);
     count(part, before, (uint64_t)-1);
     count(part, after, 1);
 
@@ -331,10 +342,12 @@ void hub_write(struct hub *h, struct live *who, struct entity *after, struct cha
         .key = {who->partition, live_device(who), live_module(who)},
         .seq = part->seq,
         .record = who->record ? record_ref(who->record) : NULL,
-        .effect = to_arena(turn, &effect_bytes),
+        .effect = to_arena(turn, &h->scratch),
         .secret = to_arena(turn, &secret_bytes),
         .part = *part,
     };
+    buf_fini(&secret_bytes);
+    clear_scratch(&h->scratch);
     record_unref(old);
     out->depends = h->batch;
 }

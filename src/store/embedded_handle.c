@@ -225,6 +225,7 @@ static void give(struct handle *h)
     }
     block_close(&b->bytes, b->entries, counts, b->time_ms);
     b->serial = ++h->serial;
+    h->room = b->bytes.len < ROOM_MAX ? b->bytes.len : ROOM_MAX;
     atomic_fetch_add(&h->waiting, b->bytes.len);
     pthread_mutex_lock(&e->lock);
     list_append(&e->queue, &b->link);
@@ -260,7 +261,7 @@ static void embedded_append(struct store *s, const struct store_change *change)
     key_encode(&k, &change->key);
     remember(h, key_span(&k), change);
     if (!h->open)
-        h->open = journal_block_create(h);
+        h->open = journal_block_create(h, h->room);
     block_put(&h->open->bytes, change->effect, seal_secret(h, key_span(&k), change->secret));
     h->open->entries++;
     if (head.time_ms > h->open->time_ms)

@@ -26,6 +26,7 @@
 #include "store/table.h"
 
 enum {
+    ROOM_MAX = 96 << 10,   /* of a block before it has anything: no page of its own */
     BLOCK_FULL = 1 << 20,  /* a shard closes its open block at this size, */
     WAITING_MAX = 2 << 20, /* and reads no sockets while this much waits for the disk */
     GROUP_MAX = 4 << 20,   /* one write and sync, unless one block alone is larger */
@@ -87,6 +88,7 @@ struct handle {
     uint8_t *dirty;   /* … and since the base had its counts */
     struct buf sealed;
     uint64_t serial; /* of the newest block given */
+    size_t room;     /* for the next one: as much as it had */
     struct due *dues;
     size_t due_first, due_count, due_room;
     uint64_t given, durable; /* batches */

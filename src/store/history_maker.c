@@ -237,7 +237,8 @@ static int begin(struct history_maker *m)
         (struct history_head){.start = s->start, .end = s->start + s->size, .epoch = s->epoch};
     memcpy(m->head.hub_id, m->hub_id, sizeof(m->hub_id));
     m->zstd = ZSTD_createCCtx();
-    if (!m->zstd)
+    /* Of 64 KiB the lowest level makes no more than the third does, in less time. */
+    if (!m->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(m->zstd, ZSTD_c_compressionLevel, 1)))
         check_no_memory();
     m->at = HISTORY_HEAD;
     m->state = HISTORY_BLOCKS;

@@ -11,12 +11,13 @@ static struct journal_block *block_of(struct list *link)
     return CONTAINER_OF(link, struct journal_block, link);
 }
 
-struct journal_block *journal_block_create(void *owner)
+struct journal_block *journal_block_create(void *owner, size_t room)
 {
     struct journal_block *b = calloc(1, sizeof(*b));
     if (!b)
         check_no_memory();
     b->owner = owner;
+    buf_reserve(&b->bytes, room);
     block_begin(&b->bytes);
     return b;
 }

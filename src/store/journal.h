@@ -38,7 +38,8 @@ struct journal {
 /* How much is left in the current segment. */
 uint64_t journal_left(const struct journal *j);
 
-struct journal_block *journal_block_create(void *owner);
+/* `room`: how much it will probably hold. */
+struct journal_block *journal_block_create(void *owner, size_t room);
 void journal_block_free(struct journal_block *b);
 
 /* Writes the blocks (struct journal_block by `link`), which fit, at the end. */

@@ -59,7 +59,7 @@ static inline void test_journal_end(struct test_journal *t)
 
 static inline struct journal_block *test_journal_block(struct test_journal *t, size_t dots)
 {
-    struct journal_block *b = journal_block_create(NULL);
+    struct journal_block *b = journal_block_create(NULL, 0);
     struct store_partition counts = {.seq = ++t->number};
     struct buf text = {0};
     buf_printf(&text, "%llu:", (unsigned long long)t->number);
