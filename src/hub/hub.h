@@ -88,7 +88,8 @@ struct hub {
     uint64_t batch;      /* the open one: effects of hub_apply belong to it */
     uint64_t durable;    /* the newest durable one */
     uint64_t last_generation;
-    struct buf scratch; /* of hub_write; empty between */
+    struct buf scratch;    /* of hub_write; empty between */
+    struct record *nobody; /* a device's, read where there is none: a peer could measure that */
 };
 
 void hub_init(struct hub *h, const struct hub_config *config, struct random random,

@@ -28,6 +28,14 @@ void live_entity(const struct live *l, struct entity *out)
     CHECK(st == OK);
 }
 
+/* As a device is that was just created. */
+static struct record *make_nobody(void)
+{
+    static const char key[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    return entity_record(&(struct entity){
+        .device = SPAN("nobody"), .primary_key = span_text(key), .secondary_key = span_text(key)});
+}
+
 void hub_init(struct hub *h, const struct hub_config *config, struct random random,
               struct store_partition *parts)
 {
@@ -35,6 +43,7 @@ void hub_init(struct hub *h, const struct hub_config *config, struct random rand
     random_fill(random, &h->hash, sizeof(h->hash));
     list_init(&h->recent);
     list_init(&h->written);
+    h->nobody = make_nobody();
 }
 
 struct live *hub_live_find(const struct hub *h, struct span device, struct span module)
@@ -129,6 +138,7 @@ void hub_fini(struct hub *h)
     }
     map_fini(&h->live);
     buf_fini(&h->scratch);
+    record_unref(h->nobody);
 }
 
 enum status hub_admit(struct hub *h, struct span device, struct span module, struct record *record,

@@ -39,15 +39,8 @@ enum status login_parse(const struct mqtt_connect *connect, const struct credent
     return OK;
 }
 
-/* Reading keys takes time that a peer could measure, so those of nobody are read as well. */
-static const struct entity nobody = {
-    .primary_key = SPAN_INIT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
-    .secondary_key = SPAN_INIT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
-};
-
-void login_identity(const struct entity *e, struct identity *out)
+static void read_identity(const struct entity *e, struct identity *out)
 {
-    e = e ? e : &nobody;
     *out = (struct identity){
         .kind = (enum identity_kind)e->auth,
         .thumbprints = {e->primary_thumbprint, e->secondary_thumbprint}
@@ -58,27 +51,30 @@ void login_identity(const struct entity *e, struct identity *out)
         out->keys[1].len = 0;
 }
 
+bool login_identity(const struct live *l, const struct record *nobody, struct entity *e,
+                    struct identity *out)
+{
+    enum status st = entity_view(l->record ? l->record : nobody, e);
+    CHECK(st == OK);
+    read_identity(e, out);
+    return l->record != NULL;
+}
+
 enum status login_decide(const struct login *login, const struct login_proof *proof,
                          const struct live *device, const struct live *module,
                          struct credential *out)
 {
     struct identity identity;
     struct credential_target target = {.device = login->user.device, .module = login->user.module};
-    const struct live *who = module ? module : device;
-    if (device->record && who->record) {
-        struct entity e, of_device;
-        live_entity(who, &e);
-        live_entity(device, &of_device);
-        login_identity(&e, &identity);
+    struct entity of_device, of_module;
+    bool is_there = login_identity(device, proof->nobody, &of_device, &identity);
+    if (module)
+        is_there &= login_identity(module, proof->nobody, &of_module, &identity);
+    if (is_there)
         target.identity = &identity;
-        if (of_device.disabled)
-            out->reason = "the device is disabled";
-        else
-            out->reason = NULL;
-    } else {
-        login_identity(NULL, &identity);
-        out->reason = "no such identity";
-    }
+    out->reason = !is_there            ? "no such identity"
+                  : of_device.disabled ? "the device is disabled"
+                                       : NULL;
     const char *barred = out->reason;
     enum status st;
     if (login->connect.has_password) {

@@ -32,7 +32,8 @@ MUST_USE enum status login_parse(const struct mqtt_connect *connect,
 
 struct login_proof {
     const struct credential_rules *rules;
-    const struct span *chain; /* the certificates it sent */
+    const struct record *nobody; /* the hub's */
+    const struct span *chain;    /* the certificates it sent */
     size_t chain_count;
     int64_t wall_ms;
 };
@@ -43,9 +44,10 @@ MUST_USE enum status login_decide(const struct login *login, const struct login_
                                   const struct live *device, const struct live *module,
                                   struct credential *out);
 
-/* An identity as auth/ wants it; the keys are parsed into it. NULL, for one that there is not: the
- * same work, and keys that mean nothing. */
-void login_identity(const struct entity *e, struct identity *out);
+/* An identity as auth/ wants it: *e is its entity, *out borrows from that. False when there is
+ * none: then the same is done with `nobody`. */
+bool login_identity(const struct live *l, const struct record *nobody, struct entity *e,
+                    struct identity *out);
 
 /* A fingerprint, under the hub's random key, of what a connection signed in with: after a change of
  * credentials it tells whether that one is still there. 0 for policy tokens and CA certificates. */

@@ -137,7 +137,9 @@ static enum status decide(const struct verdict *v, struct credential *out)
     struct login login = {
         .user = {.device = span_text(v->device), .module = span_text(v->module)}
     };
-    struct login_proof proof = {.rules = &t.rules, .wall_ms = t.hub.now.wall_ms + v->late_s * 1000};
+    struct login_proof proof = {.rules = &t.rules,
+                                .nobody = t.hub.hub.nobody,
+                                .wall_ms = t.hub.now.wall_ms + v->late_s * 1000};
     if (v->resource)
         put_token(&t, &b, v->resource, v->key, v->policy);
     login.connect.has_password = v->resource != NULL;
@@ -174,7 +176,8 @@ TEST(a_password_that_is_no_token_is_refused)
         .user = {.device = SPAN("d")        },
         .connect = { .has_password = true, .password = SPAN("secret")}
     };
-    struct login_proof proof = {.rules = &t.rules, .wall_ms = t.hub.now.wall_ms};
+    struct login_proof proof = {
+        .rules = &t.rules, .nobody = t.hub.hub.nobody, .wall_ms = t.hub.now.wall_ms};
     struct credential c = {0};
     EXPECT_EQ(login_decide(&login, &proof, known("d", NULL), NULL, &c), UNAUTHORIZED);
     EXPECT_SPAN(span_text(c.reason), SPAN("malformed token"));
@@ -193,7 +196,7 @@ TEST(a_certificate_opens_the_device_that_has_its_thumbprint)
                SPAN_ARG(buf_span(&hex)), 0);
     fixture_put(&t.hub, "x", NULL, NULL, (const char *)body.data);
     struct login login = {.user = {.device = SPAN("x")}};
-    struct login_proof proof = {&t.rules, &cert.der, 1, TEST_NOW_S * 1000};
+    struct login_proof proof = {&t.rules, t.hub.hub.nobody, &cert.der, 1, TEST_NOW_S * 1000};
     struct credential c;
     EXPECT_EQ(login_decide(&login, &proof, known("x", NULL), NULL, &c), OK);
     EXPECT_EQ(c.method, CREDENTIAL_THUMBPRINT);

@@ -249,30 +249,19 @@ struct call *rest_call(const struct http *http, const struct rest_head *head, st
 }
 
 enum status rest_authorise(const struct call *c, const struct credential_rules *rules,
-                           const struct live *device, const struct live *module, int64_t wall_ms)
+                           const struct record *nobody, const struct live *device,
+                           const struct live *module, int64_t wall_ms)
 {
-    struct identity own, parent;
+    struct identity of_device, of_module;
     struct credential_target target = {.device = c->op.device, .module = c->op.module};
-    struct entity of_device, of_module;
-    bool open = false;
-    if (device->record) {
-        live_entity(device, &of_device);
-        login_identity(&of_device, &parent);
-        open = !of_device.disabled;
-        if (module || c->op.module.len)
-            target.parent = open ? &parent : NULL;
-        else
-            target.identity = open ? &parent : NULL;
-    } else {
-        login_identity(NULL, &parent);
-    }
-    if (module && module->record && open) {
-        live_entity(module, &of_module);
-        login_identity(&of_module, &own);
-        target.identity = &own;
-    } else if (module) {
-        login_identity(NULL, &own);
-    }
+    struct entity d, m;
+    bool open = login_identity(device, nobody, &d, &of_device) && !d.disabled;
+    if (module || c->op.module.len)
+        target.parent = open ? &of_device : NULL;
+    else
+        target.identity = open ? &of_device : NULL;
+    if (module && login_identity(module, nobody, &m, &of_module) && open)
+        target.identity = &of_module;
     struct sas token;
     struct credential credential;
     TRY(sas_parse(c->token, &token));

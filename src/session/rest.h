@@ -74,12 +74,12 @@ struct span call_keep(struct call *c, struct span s, size_t *at);
 void call_destroy(struct call *c);
 
 /* At the owner: does its own key allow this call? `device` and `module` are live (module NULL when
- * the call has none).
+ * the call has none), `nobody` is the hub's.
  *   OK, UNAUTHORIZED
  */
 MUST_USE enum status rest_authorise(const struct call *c, const struct credential_rules *rules,
-                                    const struct live *device, const struct live *module,
-                                    int64_t wall_ms);
+                                    const struct record *nobody, const struct live *device,
+                                    const struct live *module, int64_t wall_ms);
 
 /* The status of success: 200, or 204 for deletions. */
 int rest_success(enum route_id route);

@@ -277,10 +277,10 @@ TEST(an_identity_calls_for_itself_and_its_modules_only)
             .op = {.device = span_text(owners[i].device), .module = span_text(owners[i].module)}
         };
         struct live *module = owners[i].module ? known(owners[i].device, owners[i].module) : NULL;
-        EXPECT_EQ_IN(
-            owners[i].name,
-            rest_authorise(&c, &t.rules, known(owners[i].device, NULL), module, t.hub.now.wall_ms),
-            owners[i].allowed ? OK : UNAUTHORIZED);
+        EXPECT_EQ_IN(owners[i].name,
+                     rest_authorise(&c, &t.rules, t.hub.hub.nobody, known(owners[i].device, NULL),
+                                    module, t.hub.now.wall_ms),
+                     owners[i].allowed ? OK : UNAUTHORIZED);
     }
 }
 

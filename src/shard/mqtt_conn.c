@@ -71,8 +71,8 @@ static void login(struct conn *c, const struct mqtt_action *action)
         user->module.len ? hub_live_find(&s->hub, user->device, user->module) : NULL;
     struct live *who = module ? module : device;
     struct credential credential = {0};
-    struct login_proof proof = {&s->cluster->rules, c->link->chain, c->link->chain_count,
-                                s->now.wall_ms};
+    struct login_proof proof = {&s->cluster->rules, s->hub.nobody, c->link->chain,
+                                c->link->chain_count, s->now.wall_ms};
     enum status st = login_decide(&action->login, &proof, device, module, &credential);
     if (st != OK) {
         refuse(c, MQTT_NOT_AUTHORIZED, st, credential.reason);

@@ -281,7 +281,7 @@ static enum status authorise(struct shard *s, struct call *call)
     struct live *device = hub_live_find(&s->hub, call->op.device, (struct span){0});
     struct live *module =
         call->op.module.len ? hub_live_find(&s->hub, call->op.device, call->op.module) : NULL;
-    TRY(rest_authorise(call, &s->cluster->rules, device, module, s->now.wall_ms));
+    TRY(rest_authorise(call, &s->cluster->rules, s->hub.nobody, device, module, s->now.wall_ms));
     call->authorised = true;
     return OK;
 }
