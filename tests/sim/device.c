@@ -40,7 +40,22 @@ void device_flush(struct run *r, struct device *d, bool all)
     size_t n = all || !run_chance(r, 3) ? d->out.len : run_random(r, (unsigned)d->out.len) + 1;
     wire_send(d->wire, span_of(d->out.data, n));
     buf_consume(&d->out, n);
+    d->sent_len += n;
     d->sent_ms = r->world.now.mono_ms;
+}
+
+/* Has all of CONNECT come to the hub? */
+static bool has_said_hello(const struct device *d)
+{
+    return d->sent_len - d->wire->to_hub.len >= d->hello_len;
+}
+
+void device_pass(struct device *d, int64_t mono_ms)
+{
+    if (!d->wire)
+        return;
+    d->was_silent |= mono_ms - d->sent_ms >= SILENCE_MS;
+    d->late |= !has_said_hello(d) && mono_ms - d->wire->link.opened_ms >= SILENCE_MS;
 }
 
 static void put_token(struct run *r, struct device *d, struct buf *out)
@@ -120,6 +135,7 @@ void device_open(struct run *r, struct device *d)
     if (d->websocket)
         socket_put_request(&d->out);
     send_connect(r, d);
+    d->hello_len = d->out.len;
 }
 
 static const struct {

@@ -232,7 +232,7 @@ static void on_packet(struct run *r, struct device *d, const struct mqtt_packet 
 /* Has the hub a reason to end this connection? */
 static bool is_excused(const struct run *r, const struct device *d)
 {
-    if (d->odd || d->hung_up || d->rival || d->was_deaf || d->was_silent)
+    if (d->odd || d->hung_up || d->rival || d->was_deaf || d->was_silent || d->late)
         return true;
     if (r->world.failed != OK) /* a hub whose store has failed lets nobody in, and ends */
         return true;

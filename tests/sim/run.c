@@ -4,10 +4,7 @@
 
 #include <stdio.h>
 
-enum {
-    SILENCE_MS = 30000, /* the shortest that the hub may take for the end */
-    WEEK_MS = 604800000
-};
+enum { WEEK_MS = 604800000 };
 
 uint64_t run_random(struct run *r, unsigned below)
 {
@@ -53,7 +50,7 @@ void run_pass(struct run *r, int64_t ms)
     for (unsigned i = 0; i < RESTS; i++)
         r->rests[i].closing |= mono_ms - r->rests[i].sent_ms >= SILENCE_MS;
     for (unsigned i = 0; i < DEVICES; i++)
-        r->devices[i].was_silent |= mono_ms - r->devices[i].sent_ms >= SILENCE_MS;
+        device_pass(&r->devices[i], mono_ms);
     set_wall(r, r->world.now.wall_ms + ms);
 }
 

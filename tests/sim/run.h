@@ -13,6 +13,9 @@
 #include "report.h"
 #include "world.h"
 
+/* The shortest that the hub may take for the end; and how long it waits for a whole CONNECT. */
+enum { SILENCE_MS = 30000 };
+
 /* Of history. */
 #define FOR_EVER (INT64_MAX / 4)
 
@@ -49,8 +52,11 @@ struct device {
     int64_t version; /* of desired, as far as it was told; 0: it has to ask */
     uint16_t packet_id;
     bool hung_up, deaf, was_deaf, was_silent;
-    bool odd;   /* it sent what must end the connection */
-    bool rival; /* another connection of the same identity has tried since */
+    bool odd;         /* it sent what must end the connection */
+    bool rival;       /* another connection of the same identity has tried since */
+    bool late;        /* its CONNECT had not all come in time */
+    size_t hello_len; /* all up to the end of CONNECT */
+    size_t sent_len;  /* handed to the wire so far */
     int64_t sent_ms;
     int64_t expires_s;
 };
@@ -140,6 +146,8 @@ void device_flush(struct run *r, struct device *d, bool all);
 bool device_read(struct run *r, struct device *d);
 void device_fini(struct device *d);
 const char *device_name(const struct device *d); /* good until the next call */
+/* Time has passed: may the hub take its silence for the end, or its CONNECT for late? */
+void device_pass(struct device *d, int64_t mono_ms);
 /* Nothing is under way: is all as it should be? */
 void device_check(const struct run *r, const struct device *d);
 
