@@ -266,49 +266,95 @@ static bool deletes(const struct ask *a)
            (a->kind == ASK_ENTRY && (a->mode == MODE_DELETE || a->mode == MODE_DELETE_IF_MATCH));
 }
 
-/* Two asks of the same effect cannot be told apart by what they make, only by what their answers
- * show: may this one have made what is taken to be the other's, and the other what is its? */
-static bool may_swap(const struct ask *a, const struct ask *b, struct span body)
+/* ---- who made a change of a twin ----
+ *
+ * Several asks may have the same effect (PUTs that empty a twin). When the change is stored the
+ * first of them is taken for its maker; what they are answered corrects that, so that every change
+ * keeps a maker of its own. */
+
+static bool may_have_made(const struct ask *a, const struct family *f, size_t moment)
 {
-    const struct family *f = a->family;
-    return b != a && b->family == f && b->slot == a->slot && b->made && b->made != a->made &&
-           b->made > oldest(a, f) && a->made > oldest(b, f) && !f->moments[b->made].claimed &&
-           shows_result(a, &f->moments[b->made], body) && model_makes(a, f, b->made) &&
-           model_makes(b, f, a->made);
+    return a->family == f && moment > oldest(a, f) && model_makes(a, f, moment);
 }
 
-static void settle_who_made(const struct model *m, struct ask *a, struct span body)
+/* Another maker for this change: one who has not been answered, and has made nothing or something
+ * that finds another maker. Each is tried once. */
+static bool find_maker(const struct model *m, const struct family *f, size_t moment)
 {
-    if (shows_result(a, &a->family->moments[a->made], body))
-        return;
+    LIST_EACH(at, &m->asks)
+    {
+        struct ask *a = CONTAINER_OF(at, struct ask, all);
+        if (a->tried || !may_have_made(a, f, moment))
+            continue;
+        a->tried = true;
+        if (a->made && !find_maker(m, f, a->made))
+            continue;
+        a->made = moment;
+        return true;
+    }
+    return false;
+}
+
+/* False: what it is taken to have made can be nobody else's. */
+static bool give_away(const struct model *m, struct ask *a)
+{
+    LIST_EACH(at, &m->asks)
+    {
+        CONTAINER_OF(at, struct ask, all)->tried = false;
+    }
+    a->tried = true;
+    if (a->made && !find_maker(m, a->family, a->made))
+        return false;
+    a->made = 0;
+    return true;
+}
+
+/* Who is taken to have made what this answer shows, though `a` may have; NULL: nobody. */
+static struct ask *find_rival(const struct model *m, const struct ask *a, struct span body)
+{
     LIST_EACH(at, &m->asks)
     {
         struct ask *b = CONTAINER_OF(at, struct ask, all);
-        if (!may_swap(a, b, body))
-            continue;
-        size_t mine = a->made;
-        a->made = b->made;
-        b->made = mine;
-        return;
+        if (b != a && b->made && may_have_made(a, b->family, b->made) &&
+            shows_result(a, &b->family->moments[b->made], body))
+            return b;
     }
+    return NULL;
 }
 
+static void settle_who_made(const struct model *m, struct ask *a, int http, struct span body)
+{
+    if (http >= 300) {
+        give_away(m, a);
+        return;
+    }
+    if (a->made && shows_result(a, &a->family->moments[a->made], body))
+        return;
+    struct ask *rival = find_rival(m, a, body);
+    if (!rival)
+        return;
+    size_t shown = rival->made;
+    rival->made = 0;
+    if (give_away(m, a))
+        a->made = shown;
+}
+
+/* ---- the answer to one ask ---- */
+
 /* It succeeded: what it made is what it shows; else it changed nothing. */
-static size_t find_success(const struct model *m, struct ask *a,
-                           const struct rest_answer_seen *seen)
+static size_t find_success(struct ask *a, const struct rest_answer_seen *seen)
 {
     if (deletes(a))
         return find_deletion(a);
     if (!a->made)
         return find(a, a->family, fits_rest, seen);
-    settle_who_made(m, a, seen->body);
     struct moment *made = &a->family->moments[a->made];
     bool first = !made->claimed;
     made->claimed = true;
     return first && shows_result(a, made, seen->body) ? a->made : SIZE_MAX;
 }
 
-static size_t judge(const struct model *m, struct ask *a, int http, struct span body)
+static size_t judge(struct ask *a, int http, struct span body)
 {
     struct rest_answer_seen seen = {http, body};
     char what[16];
@@ -319,7 +365,7 @@ static size_t judge(const struct model *m, struct ask *a, int http, struct span 
                 (unsigned long long)a->id, kinds[a->kind], http);
     if (deletes(a) && success)
         seen.http = 200; /* 204 */
-    size_t at = success ? find_success(m, a, &seen) : find(a, a->family, fits_rest, &seen);
+    size_t at = success ? find_success(a, &seen) : find(a, a->family, fits_rest, &seen);
     if (at == SIZE_MAX)
         no_moment(a, what, body);
     if (http != 401) /* who may not ask learns nothing */
@@ -422,7 +468,7 @@ static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct
         int entry = entry_status(a, body);
         failed |= entry != 200;
         if (!is_entry_end(m, a, entry))
-            judge(m, a, entry, (struct span){0});
+            judge(a, entry, (struct span){0});
     }
     PROMISE(http == (failed ? 400 : 200), "a bulk call answers %d: %.*s", http, SPAN_ARG(body));
     LIST_EACH_SAFE(at, &bulk->entries)
@@ -434,6 +480,7 @@ static void judge_bulk(const struct model *m, struct ask *bulk, int http, struct
 void model_rest_answer(struct model *m, struct ask *a, int http, struct span body)
 {
     report_say("      answer to %llu: %d", (unsigned long long)a->id, http);
+    settle_who_made(m, a, http, body);
     if (is_end(m, a, http))
         report_say("      the hub is at its end");
     else if (http == 401 && a->jumps != m->jumps && !a->made)
@@ -446,7 +493,7 @@ void model_rest_answer(struct model *m, struct ask *a, int http, struct span bod
     else if (a->kind == ASK_BULK)
         judge_bulk(m, a, http, body);
     else
-        judge(m, a, http, body);
+        judge(a, http, body);
     LIST_EACH_SAFE(at, &a->entries) /* refused as a whole */
     {
         ask_destroy(CONTAINER_OF(at, struct ask, line));

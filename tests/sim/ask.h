@@ -66,6 +66,7 @@ struct ask {
     unsigned jumps;        /* of the wall clock, when it was sent */
     bool lost;             /* its connection has ended: it may still happen, nobody will hear */
     size_t made;           /* the moment it made; 0: none yet */
+    bool tried;            /* while another maker is sought (answer.c) */
 
     enum match match;
     char tag[32];

@@ -127,6 +127,8 @@ bool model_makes(const struct ask *a, const struct family *f, size_t moment)
     const struct snap *before = prev->at[a->slot];
     if (now->kind != CHANGE_TWIN || now->slot != a->slot || !before || !now->at[a->slot])
         return false;
+    if (now->inside || updates(a))
+        return false;
     struct snap after = *now->at[a->slot];
     struct guess g;
     return makes_twin(a, prev, before, &after, 0, &g);

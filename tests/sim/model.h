@@ -83,9 +83,9 @@ void model_append(void *model, struct record *old, const struct store_change *ch
 /* Who asked for this moment? It must be there. (explain.c) */
 void model_explain(struct model *m, struct family *f, size_t moment,
                    const struct change_head *head);
-/* Is the session after `now` what this ask makes of that before? */
-/* Would this ask have made just this change of a twin? */
+/* Would this ask have made just this change of a twin? Those of a bulk update are not looked at. */
 bool model_makes(const struct ask *a, const struct family *f, size_t moment);
+/* Is the session after `now` what this ask makes of that before? */
 bool model_session_is(const struct ask *a, const struct moment *prev, const struct moment *now);
 /* The machine has lost power, or was stopped in good order, and `stores` (a handle for each shard)
  * is what is left: the newest changes may be gone, but none that was shown. */
