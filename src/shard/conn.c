@@ -400,8 +400,9 @@ void conn_drained(struct link *l)
 
 static bool mqtt_is_late(const struct conn *c, struct now now)
 {
-    if (c->mqtt.state != M_OPEN) /* a CONNECT that waits for the store is not the client's delay */
-        return !c->waits_room && now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
+    bool waits = c->parked || c->waits_room; /* for the store: that is not the client's delay */
+    if (c->mqtt.state != M_OPEN)
+        return !waits && now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
     return !c->no_read && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
 }
 

@@ -42,9 +42,9 @@ static void say(struct wire *wire, struct buf *packet)
     world_settle(&w);
 }
 
-static struct wire *connect_as(const char *id, bool clean)
+static void put_connect(struct buf *out, const char *id, bool clean)
 {
-    struct buf token = {0}, b = {0};
+    struct buf token = {0};
     struct key key;
     char user[64];
     snprintf(user, sizeof(user), WORLD_HOST "/%s/?api-version=2021-04-12", id);
@@ -61,10 +61,16 @@ static struct wire *connect_as(const char *id, bool clean)
                                    .username = span_text(user),
                                    .clean_session = clean,
                                    .password = buf_span(&token)};
-    mqtt_connect_encode(&b, &connect);
+    mqtt_connect_encode(out, &connect);
+    buf_fini(&token);
+}
+
+static struct wire *connect_as(const char *id, bool clean)
+{
+    struct buf b = {0};
+    put_connect(&b, id, clean);
     struct wire *wire = wire_open(&w, LINK_MQTT, 0);
     say(wire, &b);
-    buf_fini(&token);
     return wire;
 }
 
@@ -149,6 +155,29 @@ TEST(a_connection_is_not_as_old_as_the_shard)
     EXPECT(!wire->closed);
     wire_drop(wire);
     world_end(&w);
+}
+
+TEST(a_CONNECT_whose_record_is_loaded_slowly_is_not_late)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        start(&(struct world_options){.seed = seed, .async_loads = true});
+        create("d1");
+        world_stop(&w); /* so that it has to be loaded */
+        world_restart(&w);
+        struct wire *d = wire_open(&w, LINK_MQTT, 0);
+        struct buf b = {0};
+        put_connect(&b, "d1", true);
+        wire_send(d, buf_span(&b));
+        buf_fini(&b);
+        while (d->to_hub.len)
+            world_step(&w);
+        w.now.mono_ms += 31000; /* before a turn */
+        world_settle(&w);
+        EXPECT(!d->closed);
+        EXPECT_SPAN(buf_span(&d->to_peer), SPAN("\x20\x02\x00\x00"));
+        wire_drop(d);
+        world_end(&w);
+    }
 }
 
 /* Ask, and let nothing become durable. */
@@ -292,4 +321,5 @@ TEST_MAIN(RUN(who_waits_for_the_store_to_subscribe_is_not_pushed_to),
           RUN(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable),
           RUN(a_module_hears_CONNACK_when_it_is_durable_that_its_device_is_enabled),
           RUN(a_connection_is_not_as_old_as_the_shard),
+          RUN(a_CONNECT_whose_record_is_loaded_slowly_is_not_late),
           RUN(entries_of_a_bulk_call_keep_their_order_while_records_are_loaded))
