@@ -25,12 +25,14 @@ static struct handle *handle_after(const struct embedded *e, struct handle *h)
     return next == &e->handles ? NULL : CONTAINER_OF(next, struct handle, link);
 }
 
-/* Without space for a segment, those that are left behind may be all the space there is. */
+/* Without space for a segment, those that are left behind may be all the space there is. A base
+ * that had no space is tried until it has, though little may be left for it to have: it would be
+ * called full for as long. */
 bool checkpoint_due(const struct embedded *e)
 {
     bool full = atomic_load(&e->tail) >= e->o.tail_max / 2 ||
                 atomic_load(&e->hot) >= e->o.hot_max / 2 ||
-                (atomic_load(&e->no_segment) && e->old_count);
+                (atomic_load(&e->no_segment) && e->old_count) || atomic_load(&e->no_base_space);
     return full && !e->has_left && !e->stopping && !list_empty(&e->handles) && !embedded_failed(e);
 }
 

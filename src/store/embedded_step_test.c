@@ -265,6 +265,28 @@ TEST(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is)
     end(s);
 }
 
+TEST(a_base_without_space_is_tried_again_though_little_waits_for_it)
+{
+    test_embedded_begin(&t);
+    t.options.tail_max = 16 << 20;
+    t.options.hot_max = 20000;
+    EXPECT_EQ(test_embedded_open(&t), OK);
+    struct store *s = test_embedded_shard(&t, &owner, 0, 1);
+    t.begin_error = ENOSPC;
+    test_embedded_put(s, 1, 0, 12, long_body); /* more than half of hot_max */
+    commit_and_run(s, 1);
+    EXPECT(test_embedded_stats(&t).no_space);
+    test_embedded_put(s, 1, 0, 12, "short");
+    commit_and_run(s, 2);
+    EXPECT(test_embedded_stats(&t).hot < t.options.hot_max / 2);
+    t.begin_error = 0;
+    t.now.mono_ms += RETRY_MS;
+    run(s);
+    EXPECT(!test_embedded_stats(&t).no_space);
+    EXPECT_EQ(test_embedded_stats(&t).hot, 0);
+    end(s);
+}
+
 TEST(a_smaller_segment_is_made_where_a_larger_one_finds_no_space)
 {
     struct store *s = begin();
@@ -656,6 +678,7 @@ TEST_MAIN(RUN(the_hot_table_empties_when_the_base_has_it),
           RUN(blocks_that_wait_for_the_disk_are_bounded),
           RUN(a_large_spare_is_zeroed_as_the_segment_before_it_fills),
           RUN(without_space_for_a_segment_nothing_more_is_asked_for_until_there_is),
+          RUN(a_base_without_space_is_tried_again_though_little_waits_for_it),
           RUN(a_smaller_segment_is_made_where_a_larger_one_finds_no_space),
           RUN(a_handle_closed_without_space_acknowledges_no_more),
           RUN(the_first_failed_write_or_sync_is_the_last_and_every_handle_hears_it),
