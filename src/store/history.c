@@ -365,6 +365,8 @@ int history_init(struct history *h, struct disk *disk, const uint8_t hub_id[16],
     struct found found = {.h = h};
     int error = disk_list(disk, on_name, &found);
     sort_files(h);
+    if (!error && h->stats.files) /* of one made just before a kill the name may not last yet */
+        error = disk_sync_names(disk);
     for (size_t i = 0; !error && i < found.leftover_count; i++)
         error = disk_remove(disk, found.leftovers[i]);
     for (size_t i = 0; !error && i < found.segment_count; i++)

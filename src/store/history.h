@@ -77,9 +77,9 @@ struct history {
     struct history_maker maker;
 };
 
-/* Finds the files there are. Leftovers are removed, and each segment whose history file is sound,
- * unless a backup reads: the caller opens the journal after this. 0, or errno, and then
- * history_fini is harmless. */
+/* Finds the files there are, and makes their names last. Leftovers are removed, and each segment
+ * whose history file is sound, unless a backup reads: the caller opens the journal after this. 0,
+ * or errno, and then history_fini is harmless. */
 MUST_USE int history_init(struct history *h, struct disk *disk, const uint8_t hub_id[16],
                           const struct history_options *options);
 void history_fini(struct history *h); /* gives up what is being made; the next start makes it */

@@ -484,6 +484,39 @@ TEST(a_power_cut_at_any_step_loses_and_doubles_nothing)
     }
 }
 
+/* What a killed process did and did not sync may be in the cache still when the next one looks. */
+TEST(a_power_cut_in_the_start_after_a_kill_loses_and_doubles_nothing)
+{
+    for (uint64_t round = 0; round < 5; round++) {
+        bool killed = true;
+        for (uint64_t at = 1; killed; at++) {
+            for (uint64_t then = 1; then < 6; then++) {
+                struct scene s;
+                begin(&s, 64 << 10, 2);
+                journal_fini(&s.tape.journal);
+                open_history(&s);
+                add_all(&s);
+                s.disk.cut_at = s.disk.steps + at;
+                run(&s, s.tape.now_ms);
+                history_fini(&s.history);
+                killed = test_disk_is_dead(&s.disk);
+                s.disk.cut_at = killed ? s.disk.steps + then : 0;
+                s.held = round % 2; /* while the history is opened */
+                int error = history_init(&s.history, &s.disk.disk, tape_hub, &s.options);
+                s.held = false;
+                if (error == 0) {
+                    add_all(&s);
+                    run(&s, s.tape.now_ms);
+                }
+                history_fini(&s.history);
+                test_disk_cut(&s.disk, round ? round * 1000 + at : 0);
+                start_again(&s, s.tape.count);
+                end(&s);
+            }
+        }
+    }
+}
+
 TEST(a_power_cut_while_the_oldest_go_leaves_no_hole)
 {
     for (uint64_t round = 0; round < 6; round++) {
@@ -567,6 +600,7 @@ TEST_MAIN(RUN(segments_become_files_and_go), RUN(a_step_is_about_a_mebibyte),
           RUN(a_segment_that_cannot_be_read_is_kept_and_reported_once),
           RUN(a_failure_at_any_step_loses_and_doubles_nothing),
           RUN(a_power_cut_at_any_step_loses_and_doubles_nothing),
+          RUN(a_power_cut_in_the_start_after_a_kill_loses_and_doubles_nothing),
           RUN(a_power_cut_while_the_oldest_go_leaves_no_hole),
           RUN(a_start_removes_leftovers_and_doubles),
           RUN(a_start_while_a_backup_reads_removes_no_segment))
