@@ -339,6 +339,8 @@ enum status rebuild_run(const struct rebuild_options *options, struct rebuild_re
     buf_fini(&r.value);
     buf_fini(&r.sealed);
     free(r.counted);
+    if (st != OK)
+        rebuild_discard(options->to); /* a hub that is short of space needs it */
     return st;
 }
 

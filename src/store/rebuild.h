@@ -45,7 +45,7 @@ struct rebuild_result {
     int64_t newest_ms; /* the newest of them; 0: none */
 };
 
-/* Nothing of `from` is changed. */
+/* Nothing of `from` is changed. Not OK: nothing is left in `to`. */
 MUST_USE enum status rebuild_run(const struct rebuild_options *options, struct rebuild_result *out,
                                  struct buf *why);
 /* Removes to/base.mdb.new and to/journal.new/, of a run that did not end. */

@@ -314,6 +314,21 @@ static enum status finish(struct restore *r)
     return write_header(r);
 }
 
+/* From here on the new base counts, unless the header could not be written: then what was rebuilt
+ * is given back. A header that has its name and could not be synced says that it counts. */
+static enum status begin_recovery(struct restore *r)
+{
+    struct directory now = {.path = r->to.path, .dir_fd = r->to.dir_fd};
+    struct buf ignored = {0};
+    r->to.header.features |= HEADER_RECOVERING;
+    enum status st = write_header(r);
+    if (st != OK && directory_read_header(&now, &ignored) == OK &&
+        !(now.header.features & HEADER_RECOVERING))
+        rebuild_discard(&r->to);
+    buf_fini(&ignored);
+    return st;
+}
+
 static enum status recover(struct restore *r)
 {
     struct header *h = &r->to.header;
@@ -338,8 +353,7 @@ static enum status recover(struct restore *r)
     TRY(st);
     h->epoch++;
     TRY(rebuild(r));
-    h->features |= HEADER_RECOVERING;
-    TRY(write_header(r));
+    TRY(begin_recovery(r));
     return finish(r);
 }
 

@@ -384,6 +384,29 @@ TEST(a_position_that_the_base_is_beyond_is_refused)
     fixture_remove(path);
 }
 
+/* LMDB's map is as good a bound as the disk's. */
+TEST(a_recovery_that_finds_no_space_gives_back_what_it_took)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    make(path);
+    struct restore_options o = options_of(NULL, path);
+    o.stop = UINT64_MAX;
+    o.check.map_bytes = 8192; /* both meta pages, and none for a record */
+    EXPECT_EQ(run(&o, &result), STORAGE_FULL);
+    EXPECT(access(beside(path, "/base.mdb.new"), F_OK) != 0);
+    EXPECT(access(beside(path, "/journal.new"), F_OK) != 0);
+    o.check.map_bytes = check_options.map_bytes;
+    EXPECT_EQ(mkdir(beside(path, "/twinhub.hdr.new"), 0700), 0); /* so the header has no place */
+    EXPECT_EQ(run(&o, &result), UNAVAILABLE);
+    EXPECT(access(beside(path, "/base.mdb.new"), F_OK) != 0);
+    EXPECT(access(beside(path, "/journal.new"), F_OK) != 0);
+    EXPECT_EQ(rmdir(beside(path, "/twinhub.hdr.new")), 0);
+    EXPECT_TEXT(show(path), "a=1 b=2 c=3 d=4 e=5 OK");
+    remove_tree(path);
+    fixture_remove(path);
+}
+
 /* A record that fails its check is carried over as it is: not repaired, and not dropped. */
 TEST(a_damaged_record_stays_damaged)
 {
@@ -418,4 +441,7 @@ TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
           RUN(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again),
           RUN(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest),
           RUN(a_recovery_that_was_ended_anywhere_is_finished_by_the_next),
-          RUN(a_position_that_the_base_is_beyond_is_refused), RUN(a_damaged_record_stays_damaged))
+          RUN(a_position_that_the_base_is_beyond_is_refused),
+
+          RUN(a_recovery_that_finds_no_space_gives_back_what_it_took),
+          RUN(a_damaged_record_stays_damaged))
