@@ -85,7 +85,8 @@ static enum status on_any_block(void *owner, const struct segment *s, const stru
     return OK;
 }
 
-/* Where the chain ends, damage or not; 0: it cannot be told. */
+/* Where the chain ends, damage or not; 0: it cannot be told. When nothing of it can be read, that
+ * is where it would begin. */
 static uint64_t find_end(struct look *l, struct disk *disk, struct mark from)
 {
     struct buf ignored = {0};
@@ -97,7 +98,9 @@ static uint64_t find_end(struct look *l, struct disk *disk, struct mark from)
                                    .fn = on_any_block};
     enum status st = tail_read(&options, &end, &ignored);
     buf_fini(&ignored);
-    return st == OK ? end.position : 0;
+    if (st != OK && st != DAMAGED)
+        return 0;
+    return end.position ? end.position : SEGMENT_HEAD;
 }
 
 /* The chain from `from` on, and each change in it. */

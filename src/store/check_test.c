@@ -388,7 +388,7 @@ TEST(damage_in_the_journal_is_told_with_the_place_before_it)
     EXPECT(says(want));
     EXPECT_EQ(unlink(in(path, segment)), 0);
     EXPECT_EQ(check(path), OK);
-    EXPECT(says("journal: the journal is missing from position 0 on"));
+    EXPECT(says("journal at 512: the journal is missing from position 0 on"));
     fixture_empty(in(path, "journal"));
     EXPECT_EQ(mkdir(in(path, "journal"), 0700), 0);
     EXPECT_EQ(check(path), OK);
@@ -396,6 +396,30 @@ TEST(damage_in_the_journal_is_told_with_the_place_before_it)
     fixture_empty(in(path, "journal"));
     EXPECT_EQ(check(path), OK);
     EXPECT(says("journal is missing"));
+    fixture_remove(path);
+}
+
+/* The journal can be ended there: what lies before is sound. */
+TEST(a_segment_whose_head_is_damaged_is_told_with_the_place_before_it)
+{
+    const char *path = make_journal(0), *next = "journal/0000000000010000.seg";
+    size_t end = block_of(path, "device-9") + 512;
+    char want[64];
+    int fd = open(in(path, next), O_RDWR | O_CREAT, 0600);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(ftruncate(fd, 1 << 16), 0);
+    close(fd);
+    file_put(in(path, next), 40, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("its header is not what was written"));
+    snprintf(want, sizeof(want), "journal at %zu: ", end);
+    EXPECT(says(want));
+    EXPECT_EQ(result.recover_to, end);
+    /* And of the first, with nothing in the base: before any block. */
+    file_put(in(path, segment), 40, "?", 1);
+    EXPECT_EQ(check(path), OK);
+    EXPECT(says("journal at 512: "));
+    EXPECT_EQ(result.recover_to, 512);
     fixture_remove(path);
 }
 
@@ -494,6 +518,7 @@ TEST_MAIN(RUN(a_sound_directory_has_no_findings_and_is_counted), RUN(nothing_is_
           RUN(header_and_key_are_looked_at_first_and_the_rest_none_the_less),
           RUN(what_the_journal_holds_is_counted_with_the_base),
           RUN(damage_in_the_journal_is_told_with_the_place_before_it),
+          RUN(a_segment_whose_head_is_damaged_is_told_with_the_place_before_it),
           RUN(a_torn_tail_is_no_damage), RUN(counts_that_are_not_what_is_there_are_told),
           RUN(without_its_key_a_backup_is_read_as_far_as_that_goes),
           RUN(a_damaged_history_file_is_named), RUN(what_cannot_be_looked_at_is_refused))

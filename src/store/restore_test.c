@@ -384,6 +384,38 @@ TEST(a_position_that_the_base_is_beyond_is_refused)
     fixture_remove(path);
 }
 
+/* Nothing of the journal can be read: what the base holds is kept. */
+TEST(a_recovery_to_the_mark_needs_no_journal)
+{
+    static const char *const ways[] = {"head", "file"};
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        const char *path = fixture_path(), *segment = beside(path, "/journal/0000000000000000.seg");
+        struct restore_result result;
+        struct check_options check = check_options;
+        make(path);
+        check.path = path;
+        EXPECT_EQ(check_run(&check, &result.check, &why), OK);
+        uint64_t mark = result.check.from;
+        int fd = open(segment, O_RDWR);
+        EXPECT_EQ(pwrite(fd, "?", 1, 40), 1);
+        close(fd);
+        if (i == 1)
+            EXPECT_EQ(unlink(segment), 0);
+        EXPECT_EQ(check_run(&check, &result.check, &why), OK);
+        EXPECT_EQ(result.check.recover_to, mark);
+        struct restore_options o = options_of(NULL, path);
+        o.stop = result.check.recover_to;
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.state.changes, 0);
+        EXPECT_EQ(result.state.end, mark);
+        EXPECT_EQ(check_findings(&result.check), 0);
+        EXPECT_TEXT(show(path), "a=1^ b=2^ OK");
+        buf_fini(&result.kept);
+        remove_tree(path);
+        fixture_remove(path);
+    }
+}
+
 /* LMDB's map is as good a bound as the disk's. */
 TEST(a_recovery_that_finds_no_space_gives_back_what_it_took)
 {
@@ -442,6 +474,6 @@ TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
           RUN(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest),
           RUN(a_recovery_that_was_ended_anywhere_is_finished_by_the_next),
           RUN(a_position_that_the_base_is_beyond_is_refused),
-
+          RUN(a_recovery_to_the_mark_needs_no_journal),
           RUN(a_recovery_that_finds_no_space_gives_back_what_it_took),
           RUN(a_damaged_record_stays_damaged))

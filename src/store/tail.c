@@ -207,9 +207,19 @@ static enum status find_start(struct tail *t)
     return OK;
 }
 
+/* Is the stop where the first block would be? Then whether the journal can be read is no matter. */
+static bool is_nothing_before_stop(const struct tail *t)
+{
+    uint64_t from = t->o->from.position;
+    uint64_t first = from ? from : SEGMENT_HEAD; /* where the first block would be */
+    return t->o->stop && t->o->stop <= first;
+}
+
 static enum status read_all(struct tail *t)
 {
     uint64_t durable;
+    if (is_nothing_before_stop(t))
+        return OK;
     enum status st = find_start(t);
     if (st != OK)
         return st == NOT_FOUND ? OK : st;

@@ -8,6 +8,7 @@
  * So all that was durable when the reading began is in it, and nothing without what came before.
  *
  * With a stop it reads a journal that is known to be damaged: up to there, and nothing is searched.
+ * With a stop at the mark it reads nothing, so that all that is left may be the base.
  *
  * Units    bytes; positions
  * Memory   a block is good during the call
@@ -36,7 +37,7 @@ struct tail_options {
     void *owner;
 };
 
-/* *end is where the next block would go. */
+/* *end is where the next block would go; if it is DAMAGED, it is sound up to there. */
 MUST_USE enum status tail_read(const struct tail_options *o, struct mark *end, struct buf *why);
 
 #endif
