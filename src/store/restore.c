@@ -149,6 +149,8 @@ static enum status move_aside(struct restore *r)
         buf_byte(kept, 0);
         if (rename(r->o->to, (const char *)kept->data) < 0)
             st = directory_refuse(&there, "move aside", "", errno, r->why);
+        else /* that lasts before its name is taken */
+            st = copy_sync_parent(r->o->to, r->why);
     }
     directory_close(&there);
     return st;
@@ -285,14 +287,32 @@ static enum status open_cut(struct restore *r, int *out)
     return st;
 }
 
-/* The old one goes to the cut, the new one takes its name; what has been done is not done again. */
-static enum status exchange(struct restore *r, int cut_fd, const char *name, const char *new)
+/* What takes the place of what. */
+static const struct {
+    const char *name, *new;
+} exchanged[] = {
+    {"base.mdb",   "base.mdb.new"},
+    {journal_name, new_journal   }
+};
+
+/* The old ones go to the cut, and that lasts before their names are taken: a power cut could else
+ * keep the second move without the first, and the old one would be nowhere. By syncfs, since an
+ * earlier run that was ended here may have moved one to another cut. What has been done is not done
+ * again. */
+static enum status keep_old(struct restore *r, int cut_fd)
 {
-    if (!exists(r, new))
-        return OK;
-    if (exists(r, name))
-        TRY(move(r, name, cut_fd, name));
-    return move(r, new, r->to.dir_fd, name);
+    for (size_t i = 0; i < COUNT(exchanged); i++)
+        if (exists(r, exchanged[i].new) && exists(r, exchanged[i].name))
+            TRY(move(r, exchanged[i].name, cut_fd, exchanged[i].name));
+    return syncfs(r->to.dir_fd) == 0 ? OK : directory_refuse(&r->to, "sync", "", errno, r->why);
+}
+
+static enum status take_names(struct restore *r)
+{
+    for (size_t i = 0; i < COUNT(exchanged); i++)
+        if (exists(r, exchanged[i].new))
+            TRY(move(r, exchanged[i].new, r->to.dir_fd, exchanged[i].name));
+    return OK;
 }
 
 /* Everything is in place under the new names, and the header says so. */
@@ -301,14 +321,11 @@ static enum status finish(struct restore *r)
     int cut_fd = -1;
     enum status st = open_cut(r, &cut_fd);
     if (st == OK)
-        st = exchange(r, cut_fd, "base.mdb", "base.mdb.new");
-    if (st == OK)
-        st = exchange(r, cut_fd, journal_name, new_journal);
-    if (st == OK && fsync(cut_fd) < 0)
-        st = directory_refuse(&r->to, "sync", "journal.cut", errno, r->why);
+        st = keep_old(r, cut_fd);
     if (cut_fd >= 0)
         close(cut_fd);
     TRY(st);
+    TRY(take_names(r));
     r->to.header.features = HEADER_JOURNAL;
     r->out->epoch = r->to.header.epoch;
     return write_header(r);

@@ -6,8 +6,8 @@
  *
  *   restore   DIR is made, its header says RESTORING; base, journal, key and files; the header
  *   recover   base.mdb.new and journal.new; the header says RECOVERING and has the new epoch; old
- *             base and journal go to DIR/journal.cut-TIME/, the new ones take their names; the
- *             header. Called again, it finishes
+ *             base and journal go to DIR/journal.cut-TIME/; when that lasts, the new ones take
+ *             their names; the header. Called again, it finishes
  *
  * Units    bytes, positions of the journal, milliseconds
  * Memory   as rebuild.h says
