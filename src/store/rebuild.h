@@ -24,8 +24,10 @@
 #include "hub/replay.h"
 #include "store/directory.h"
 
-enum { REBUILD_SEQ_MARGIN = 1000000 };
-#define REBUILD_POSITION_MARGIN (UINT64_C(1) << 40)
+/* More than a hub hands out between a backup and its restore, and far below what a double holds,
+ * as which some read numbers: 2^53; of positions, which are multiples of 512, 2^62. */
+#define REBUILD_SEQ_MARGIN      (UINT64_C(1) << 40)
+#define REBUILD_POSITION_MARGIN (UINT64_C(1) << 48)
 
 struct rebuild_options {
     const struct directory *from; /* header and key are read */

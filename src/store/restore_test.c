@@ -350,6 +350,36 @@ TEST(what_is_there_is_moved_aside_or_stays)
     fixture_remove(path);
 }
 
+/* The hub goes on after the backup, and the partition has a thousand million changes more. */
+TEST(what_a_busy_hub_handed_out_after_the_backup_does_not_come_again)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    struct embedded_dir *dir;
+    uint64_t durable = 0;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    EXPECT_EQ(open_keeper(path, &dir), OK);
+    struct store *s = embedded_shard(embedded_dir_keeper(dir), 0, 1);
+    s->owner = &durable;
+    s->durable = on_durable;
+    s->parts[1].seq += 1000000000;
+    put(s, 1, "f", "6");
+    uint64_t seen = s->parts[1].seq;
+    store_close(s);
+    embedded_dir_close(dir, 0);
+    struct restore_options o = options_of(beside(path, "-b"), path);
+    o.aside = true;
+    EXPECT_EQ(run(&o, &result), OK);
+    EXPECT_TEXT(show(path), all_raised);
+    EXPECT(seq_shown > seen);
+    EXPECT(result.check.from > UINT64_C(100) << 40); /* a hundred tebibytes of journal */
+    buf_fini(&result.kept);
+    remove_tree(beside(path, ".before-20260304T102030Z"));
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
 TEST(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again)
 {
     const char *path = fixture_path();
@@ -554,6 +584,7 @@ TEST(a_damaged_record_stays_damaged)
 TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
           RUN(keys_that_a_backup_is_without_come_from_elsewhere),
           RUN(what_is_there_is_moved_aside_or_stays),
+          RUN(what_a_busy_hub_handed_out_after_the_backup_does_not_come_again),
           RUN(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again),
           RUN(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest),
           RUN(a_recovery_that_was_ended_anywhere_is_finished_by_the_next),
