@@ -70,7 +70,7 @@ static const struct command_row rows[] = {
      "The directory must be missing or empty, unless --force moves it aside. --recover-to takes the\n"
      "journal to end before a position, as check names it: without a BACKUP, of the data directory\n"
      "itself, which keeps what is cut off in DIR/journal.cut-TIME. Either way every $version and etag\n"
-     "moves on by 1000000, so that devices that have seen later ones read their twins again.",
+     "moves on, by a million at least, so that devices that have seen later ones read their twins again.",
      "/backup/hub-monday --data /var/lib/twinhub --force"},
     {"version", NULL,     "",                       0,                         version_command,
      "Print the version.", NULL, "--json"},

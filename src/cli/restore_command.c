@@ -20,6 +20,8 @@ static void put_json(struct buf *b, const struct restore_result *r, const char *
         text_put_time(b, r->state.newest_ms);
         buf_byte(b, '"');
     }
+    if (!r->finished)
+        buf_printf(b, ",\"raised\":%lld", (long long)r->raised);
     if (r->kept.len) {
         buf_text(b, ",\"kept\":");
         text_put_json_any(b, span_text((const char *)r->kept.data));
@@ -47,11 +49,11 @@ static void put_text(struct buf *b, const struct restore_result *r, const char *
     if (r->state.damaged)
         buf_printf(b, "%llu records are damaged and stay so: the hub answers 500 for them.\n",
                    (unsigned long long)r->state.damaged);
-    buf_printf(
-        b,
-        "This is epoch %llu: every $version and etag has moved on by %d, so that devices and "
-        "services\nthat saw later ones read their twins again.\n",
-        (unsigned long long)r->epoch, KEPT_MARGIN);
+    buf_printf(b, "This is epoch %llu: every $version and etag has moved on",
+               (unsigned long long)r->epoch);
+    if (!r->finished)
+        buf_printf(b, " by %lld", (long long)r->raised);
+    buf_text(b, ", so that devices and services\nthat saw later ones read their twins again.\n");
     if (r->kept.len)
         buf_printf(b, "What was there before is kept in %s\n", (const char *)r->kept.data);
 }

@@ -21,19 +21,19 @@ static enum status check(const struct store_key *key, uint32_t partitions,
     return OK;
 }
 
-static int64_t raised(int64_t counter)
+static int64_t raised(int64_t counter, int64_t by)
 {
-    return entity_is_counter(counter + KEPT_MARGIN) ? counter + KEPT_MARGIN : counter;
+    return entity_is_counter(counter + by) ? counter + by : counter;
 }
 
-static struct record *raise(const struct store_key *key, struct record *record)
+static struct record *raise(const struct store_key *key, struct record *record, int64_t by)
 {
     struct entity e;
     if (key->device.len == 0 || entity_view(record, &e) != OK)
         return record_ref(record);
-    e.twin_etag = raised(e.twin_etag);
-    e.desired_version = raised(e.desired_version);
-    e.reported_version = raised(e.reported_version);
+    e.twin_etag = raised(e.twin_etag, by);
+    e.desired_version = raised(e.desired_version, by);
+    e.reported_version = raised(e.reported_version, by);
     return entity_record(&e);
 }
 

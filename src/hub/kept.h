@@ -2,8 +2,8 @@
  * it counts for, and how it looks with its versions raised.
  *
  * After a restore every version a device or service may have seen since the backup must not come
- * again for other content (docs/decisions/0005): the twin etag's number and both $version jump by
- * KEPT_MARGIN. Content and stamps stay.
+ * again for other content (docs/decisions/0005): the twin etag's number and both $version are
+ * raised. Content and stamps stay.
  *
  * hub_kept is the product's. Tests of the store have simpler ones.
  *
@@ -17,8 +17,6 @@
 
 #include "store/store.h"
 
-enum { KEPT_MARGIN = 1000000 };
-
 struct kept {
     uint64_t seq;                        /* of its newest change; 0: it does not know */
     uint64_t devices, disabled, modules; /* what it adds to its partition's counts */
@@ -27,8 +25,8 @@ struct kept {
 struct kept_rules {
     enum status (*check)(const struct store_key *key, uint32_t partitions,
                          const struct record *record, struct kept *out);
-    /* Of a record that was checked. */
-    struct record *(*raise)(const struct store_key *key, struct record *record);
+    /* Of a record that was checked, every version that much higher. */
+    struct record *(*raise)(const struct store_key *key, struct record *record, int64_t by);
 };
 
 extern const struct kept_rules hub_kept;

@@ -30,9 +30,9 @@ static enum status rules_check(const struct store_key *key, uint32_t partitions,
     return OK;
 }
 
-static struct record *rules_raise(const struct store_key *key, struct record *record)
+static struct record *rules_raise(const struct store_key *key, struct record *record, int64_t by)
 {
-    (void)key;
+    (void)key, (void)by;
     return record_ref(record);
 }
 

@@ -153,7 +153,7 @@ static int put_old(struct rebuild *r, struct span key, struct span bytes)
         error = put_damaged(r, key, bytes);
     } else {
         count(r, &k, &kept);
-        raised = r->o->rules->raise(&k, old);
+        raised = r->o->rules->raise(&k, old, r->o->jump.versions);
         v.body = record_body(raised);
         error = put(r, key, &v);
         record_unref(raised);
@@ -174,7 +174,7 @@ static int put_changed(struct rebuild *r, const struct table_row *row)
         r->o->rules->check(&k, r->o->from->header.partitions, row->record, &kept) != OK)
         return MDB_CORRUPTED;
     count(r, &k, &kept);
-    struct record *raised = r->o->rules->raise(&k, row->record);
+    struct record *raised = r->o->rules->raise(&k, row->record, r->o->jump.versions);
     struct span secret = record_secret(raised);
     buf_clear(&r->sealed);
     if (secret.len) {
@@ -243,7 +243,7 @@ static int put_counts(struct rebuild *r)
         struct store_partition *counts = &r->counted[p];
         if (r->state.parts[p].seq > counts->seq)
             counts->seq = r->state.parts[p].seq;
-        counts->seq += REBUILD_SEQ_MARGIN;
+        counts->seq += r->o->jump.seqs;
         buf_clear(&body);
         value_put_counts(&body, counts);
         key_counts(&key, p);
@@ -289,7 +289,7 @@ static enum status make_journal(struct rebuild *r, uint64_t start)
 static enum status write_all(struct rebuild *r)
 {
     size_t map_bytes = r->o->map_bytes ? r->o->map_bytes : map_bytes_default;
-    uint64_t start = r->out->end + REBUILD_POSITION_MARGIN;
+    uint64_t start = r->out->end + r->o->jump.positions;
     start -= start % SEGMENT_HEAD;
     r->mark = (struct mark){start + SEGMENT_HEAD, 0};
     TRY(make_journal(r, start));

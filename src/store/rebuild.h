@@ -2,9 +2,9 @@
  * journal's end, or at a place before it, with every version raised.
  *
  * What a restore and a recovery have in common. Because what came after that state may have been
- * seen, nothing that was ever handed out is handed out again (docs/decisions/0005): versions of
- * twins jump (hub/kept.h), so do the numbers of changes in each partition and the positions of the
- * journal, and the new journal begins with the next epoch.
+ * seen, nothing that was ever handed out is handed out again: versions of twins jump (hub/kept.h),
+ * so do the numbers of changes in each partition and the positions of the journal (epoch.h), and
+ * the new journal begins with the next epoch.
  *
  *   to/base.mdb.new, to/journal.new/   whole and synced; the names are the caller's to give
  *
@@ -23,16 +23,13 @@
 #include "hub/kept.h"
 #include "hub/replay.h"
 #include "store/directory.h"
-
-/* More than a hub hands out between a backup and its restore, and far below what a double holds,
- * as which some read numbers: 2^53; of positions, which are multiples of 512, 2^62. */
-#define REBUILD_SEQ_MARGIN      (UINT64_C(1) << 40)
-#define REBUILD_POSITION_MARGIN (UINT64_C(1) << 48)
+#include "store/epoch.h"
 
 struct rebuild_options {
     const struct directory *from; /* header and key are read */
     const struct directory *to;   /* its header has the new epoch; may be the same directory */
     uint64_t stop;                /* 0: the journal's end */
+    struct epoch_jump jump;       /* from the old state's epoch to the new one */
     const struct replay *replay;
     const struct kept_rules *rules;
     struct random random;

@@ -18,6 +18,8 @@ struct restore {
     struct restore_result *out;
     struct buf *why;
     struct directory from, to, keys;
+    struct header known; /* of the directory that was there: its epoch is used. Zero: none */
+    struct epoch_jump jump;
 };
 
 static void put_time(struct buf *b, int64_t now_ms)
@@ -42,12 +44,27 @@ static enum status write_header(struct restore *r)
     return directory_write_header(&r->to, r->why);
 }
 
+/* r->to has the header of the state that is gone back to. */
+static enum status begin_epoch(struct restore *r)
+{
+    struct header old = r->to.header;
+    if (!epoch_begin(&r->to.header, &r->known)) {
+        buf_printf(r->why, "%s cannot be restored: it is of epoch %d, the last one", r->o->to,
+                   EPOCH_MAX);
+        return BAD_ARGUMENT;
+    }
+    r->jump = epoch_jump(&old, &r->to.header);
+    r->out->raised = r->jump.versions;
+    return OK;
+}
+
 static enum status rebuild(struct restore *r)
 {
     const struct restore_options *o = r->o;
     struct rebuild_options options = {.from = o->from ? &r->from : &r->to,
                                       .to = &r->to,
                                       .stop = o->stop,
+                                      .jump = r->jump,
                                       .replay = o->check.replay,
                                       .rules = o->check.rules,
                                       .random = o->random,
@@ -133,6 +150,17 @@ static enum status open_backup(struct restore *r)
     return read_key(r);
 }
 
+/* A directory of the same hub, of before. One whose header cannot be read says nothing. */
+static bool learn(struct restore *r, struct directory *d)
+{
+    struct buf ignored = {0};
+    bool can = directory_read_header(d, &ignored) == OK;
+    if (can && memcmp(d->header.hub_id, r->from.header.hub_id, sizeof(d->header.hub_id)) == 0)
+        r->known = d->header;
+    buf_fini(&ignored);
+    return can;
+}
+
 /* What stands in the way, if it may. */
 static enum status move_aside(struct restore *r)
 {
@@ -141,6 +169,7 @@ static enum status move_aside(struct restore *r)
     TRY(directory_attach(&there, r->o->to, r->why));
     enum status st = directory_lock(&there, r->why);
     if (st == OK) {
+        learn(r, &there);
         buf_text(kept, r->o->to);
         while (kept->len > 1 && kept->data[kept->len - 1] == '/')
             kept->len--;
@@ -181,14 +210,17 @@ static enum status open_target(struct restore *r)
     return directory_lock(&r->to, r->why);
 }
 
-/* Is the target one of a restore that did not finish? */
+/* Is the target one of a restore that did not finish? Then its epoch was begun and not used: this
+ * one has the same, or a later one. */
 static bool is_unfinished(struct restore *r)
 {
     struct directory d;
     struct buf ignored = {0};
     bool is = directory_attach(&d, r->o->to, &ignored) == OK;
     if (is)
-        is = directory_read_header(&d, &ignored) == OK && d.header.features & HEADER_RESTORING;
+        is = learn(r, &d) && d.header.features & HEADER_RESTORING;
+    if (is && r->known.epoch)
+        r->known.epoch--;
     directory_close(&d);
     buf_fini(&ignored);
     return is;
@@ -236,7 +268,7 @@ static enum status fill_target(struct restore *r)
     struct header *h = &r->to.header;
     *h = r->from.header;
     h->features = HEADER_JOURNAL | HEADER_RESTORING;
-    h->epoch++;
+    TRY(begin_epoch(r));
     TRY(write_header(r));
     TRY(rebuild(r));
     memcpy(r->to.master_key, r->from.master_key, sizeof(r->to.master_key));
@@ -368,7 +400,7 @@ static enum status recover(struct restore *r)
         return DAMAGED;
     }
     TRY(st);
-    h->epoch++;
+    TRY(begin_epoch(r));
     TRY(rebuild(r));
     TRY(begin_recovery(r));
     return finish(r);

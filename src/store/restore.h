@@ -40,6 +40,7 @@ struct restore_options {
 struct restore_result {
     struct rebuild_result state;
     uint64_t epoch;
+    int64_t raised;  /* how far every version has moved on */
     bool finished;   /* it was an earlier recovery that was finished: `state` says nothing */
     struct buf kept; /* the path of what was there before; empty: nothing. The caller frees */
     struct check_result check;

@@ -13,6 +13,8 @@ static uint64_t seed = 9;
 static struct buf why;
 
 /* Raising is seen: it puts a mark behind the body. */
+static int64_t raised_by;
+
 static enum status rules_check(const struct store_key *key, uint32_t partitions,
                                const struct record *r, struct kept *out)
 {
@@ -21,9 +23,10 @@ static enum status rules_check(const struct store_key *key, uint32_t partitions,
     return r->body_len ? OK : DAMAGED;
 }
 
-static struct record *rules_raise(const struct store_key *key, struct record *record)
+static struct record *rules_raise(const struct store_key *key, struct record *record, int64_t by)
 {
     (void)key;
+    raised_by = by;
     struct record *up = record_create(record->body_len + 1, record->secret_len);
     memcpy(up->bytes, record->bytes, record->body_len);
     up->bytes[record->body_len] = '^';
@@ -289,10 +292,10 @@ TEST(a_restore_has_the_state_of_the_backup_with_everything_raised)
     EXPECT_EQ(result.state.damaged, 0);
     EXPECT_EQ(check_findings(&result.check), 0);
     EXPECT_EQ(result.check.devices, 5);
-    EXPECT(result.check.from > REBUILD_POSITION_MARGIN);
+    EXPECT(result.check.from > EPOCH_POSITIONS);
     EXPECT_EQ(result.kept.len, 0);
     EXPECT_TEXT(show(beside(path, "-r")), all_raised);
-    EXPECT_EQ(seq_shown, 5 + REBUILD_SEQ_MARGIN);
+    EXPECT_EQ(seq_shown, 5 + EPOCH_SEQS);
     /* A restore of what was restored, from a copy that is no backup: the third epoch. */
     o = options_of(beside(path, "-r"), beside(path, "-2"));
     EXPECT_EQ(run(&o, &result), OK);
@@ -377,6 +380,83 @@ TEST(what_a_busy_hub_handed_out_after_the_backup_does_not_come_again)
     buf_fini(&result.kept);
     remove_tree(beside(path, ".before-20260304T102030Z"));
     remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+/* The same backup over what was made of it, and so on: each time beyond the time before. */
+TEST(a_second_restore_of_a_backup_goes_beyond_the_first)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    uint64_t epoch = 1, seq = 0, position = 0;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    for (int i = 0; i < 3; i++) {
+        struct restore_options o = options_of(beside(path, "-b"), path);
+        o.aside = true;
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.epoch, ++epoch);
+        EXPECT_EQ(result.raised, ((int64_t)epoch - 1) * EPOCH_VERSIONS);
+        EXPECT_EQ(raised_by, result.raised);
+        EXPECT(result.check.from > position + (UINT64_C(1) << 47));
+        EXPECT_TEXT(show(path), all_raised);
+        EXPECT(seq_shown > seq + (UINT64_C(1) << 39));
+        seq = seq_shown;
+        position = result.check.from;
+        remove_tree(beside(path, ".before-20260304T102030Z"));
+        buf_fini(&result.kept);
+    }
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+/* Its header says which epoch it has begun, and that nobody has used it. */
+TEST(a_second_restore_that_was_ended_goes_on_with_its_epoch)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    struct restore_options o = options_of(beside(path, "-b"), path);
+    o.aside = true;
+    for (uint64_t epoch = 2; epoch < 4; epoch++) {
+        EXPECT(ends_at(o, 2));
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.epoch, epoch);
+        EXPECT_EQ(result.raised, ((int64_t)epoch - 1) * EPOCH_VERSIONS);
+        remove_tree(beside(path, ".before-20260304T102030Z"));
+    }
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+TEST(what_is_there_of_another_hub_or_damaged_says_nothing_of_the_epoch)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    char other[64], o_backup[64];
+    snprintf(other, sizeof(other), "%s-o", path);
+    snprintf(o_backup, sizeof(o_backup), "%s-ob", path);
+    make(path);
+    make(other);
+    back_up(path, beside(path, "-b"), false);
+    back_up(other, o_backup, false);
+    struct restore_options o = options_of(beside(path, "-b"), path);
+    o.aside = true;
+    for (int i = 0; i < 4; i++) {
+        if (i == 2)
+            o.from = o_backup;
+        int fd = i == 3 ? open(beside(path, "/twinhub.hdr"), O_RDWR) : -1;
+        EXPECT(fd < 0 || pwrite(fd, "?", 1, 60) == 1);
+        close(fd);
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.epoch, i == 1 ? 3 : 2);
+        buf_fini(&result.kept);
+        remove_tree(beside(path, ".before-20260304T102030Z"));
+    }
+    remove_tree(beside(path, "-b"));
+    remove_tree(o_backup);
+    remove_tree(other);
     fixture_remove(path);
 }
 
@@ -585,6 +665,9 @@ TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
           RUN(keys_that_a_backup_is_without_come_from_elsewhere),
           RUN(what_is_there_is_moved_aside_or_stays),
           RUN(what_a_busy_hub_handed_out_after_the_backup_does_not_come_again),
+          RUN(a_second_restore_of_a_backup_goes_beyond_the_first),
+          RUN(a_second_restore_that_was_ended_goes_on_with_its_epoch),
+          RUN(what_is_there_of_another_hub_or_damaged_says_nothing_of_the_epoch),
           RUN(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again),
           RUN(a_recovery_ends_the_journal_before_the_damage_and_keeps_the_rest),
           RUN(a_recovery_that_was_ended_anywhere_is_finished_by_the_next),
