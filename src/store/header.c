@@ -6,8 +6,8 @@
 static const uint8_t magic[8] = "twinhub\n";
 
 enum { AT_FORMAT = 8, AT_LEN = 12, AT_FEATURES = 16, AT_HUB_ID = 24, AT_EPOCH = 40 };
-enum { AT_PARTITIONS = 48, AT_KEY_CHECK = 56, AT_CRC = 124 };
-_Static_assert(AT_KEY_CHECK + SEAL_EXTRA <= AT_CRC, "the key check fits");
+enum { AT_PARTITIONS = 48, AT_KEY_CHECK = 56, AT_MINUTE = 84, AT_CRC = 124 };
+_Static_assert(AT_KEY_CHECK + SEAL_EXTRA <= AT_MINUTE, "the key check fits");
 
 void header_encode(const struct header *h, uint8_t out[HEADER_BYTES])
 {
@@ -20,6 +20,7 @@ void header_encode(const struct header *h, uint8_t out[HEADER_BYTES])
     store_u64le(out + AT_EPOCH, h->epoch);
     store_u32le(out + AT_PARTITIONS, h->partitions);
     memcpy(out + AT_KEY_CHECK, h->key_check, sizeof(h->key_check));
+    store_u64le(out + AT_MINUTE, h->epoch_minute);
     store_u32le(out + AT_CRC, hash_crc32c(0, span_of(out, AT_CRC)));
 }
 
@@ -65,6 +66,7 @@ enum status header_decode(struct span in, struct header *out, struct buf *why)
     *out = (struct header){
         .features = features,
         .epoch = load_u64le(in.data + AT_EPOCH),
+        .epoch_minute = load_u64le(in.data + AT_MINUTE),
         .partitions = partitions,
     };
     memcpy(out->hub_id, in.data + AT_HUB_ID, sizeof(out->hub_id));

@@ -4,7 +4,7 @@
  *  16  feature bits (8)      24  hub id (16)  40  epoch (8)
  *  48  partitions (4)        52  zero (4)
  *  56  key check (28): an empty text, sealed for the hub id
- *  84  zero (40)            124  CRC-32C of the 124 bytes before it
+ *  84  epoch's minute (8)    92  zero (32)   124  CRC-32C of the 124 bytes before it
  *
  * Numbers are little-endian. Size, magic, format and checksum stay where they are in every later
  * format, so that an older program can tell "newer" from "damaged".
@@ -35,8 +35,9 @@ enum header_feature {
 };
 
 struct header {
-    uint64_t features; /* enum header_feature */
-    uint64_t epoch;    /* raised by a restore */
+    uint64_t features;     /* enum header_feature */
+    uint64_t epoch;        /* raised by a restore */
+    uint64_t epoch_minute; /* when it began, as epoch.h counts; 0: it is the first */
     uint32_t partitions;
     uint8_t hub_id[16];
     uint8_t key_check[SEAL_EXTRA];

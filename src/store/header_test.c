@@ -5,6 +5,7 @@
 
 static const struct header sample = {.features = HEADER_FEATURES,
                                      .epoch = 3,
+                                     .epoch_minute = 0x0102030405060708,
                                      .partitions = 32,
                                      .hub_id = "0123456789abcde",
                                      .key_check = "check"};
@@ -30,6 +31,8 @@ TEST(a_header_decodes_to_what_it_was)
     struct buf why = {0};
     header_encode(&sample, bytes);
     EXPECT_SPAN(span_of(bytes, 16), SPAN("twinhub\n\1\0\0\0\x80\0\0\0"));
+    EXPECT_SPAN(span_of(bytes + 40, 8), SPAN("\3\0\0\0\0\0\0\0"));
+    EXPECT_SPAN(span_of(bytes + 84, 8), SPAN("\x08\7\6\5\4\3\2\1"));
     EXPECT_EQ(header_decode(test_at_edge(span_of(bytes, sizeof(bytes))), &out, &why), OK);
     EXPECT(memcmp(&out, &sample, sizeof(out)) == 0);
     EXPECT_EQ(why.len, 0);

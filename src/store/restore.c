@@ -48,7 +48,7 @@ static enum status write_header(struct restore *r)
 static enum status begin_epoch(struct restore *r)
 {
     struct header old = r->to.header;
-    if (!epoch_begin(&r->to.header, &r->known)) {
+    if (!epoch_begin(&r->to.header, &r->known, r->o->now_ms)) {
         buf_printf(r->why, "%s cannot be restored: it is of epoch %d, the last one", r->o->to,
                    EPOCH_MAX);
         return BAD_ARGUMENT;

@@ -31,7 +31,7 @@ struct restore_options {
     const struct backup_file *files;
     size_t file_count;
     struct random random;
-    int64_t now_ms;            /* for the names of what is kept */
+    int64_t now_ms;            /* for the epoch, and the names of what is kept */
     void (*step)(void *owner); /* before each change of a name or header; NULL: nothing */
     void *step_owner;
     struct check_options check; /* of the result; `path` is filled in */

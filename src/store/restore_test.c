@@ -7,7 +7,7 @@
 #include "store/embedded_dir.h"
 #include "store/restore.h"
 
-enum { PARTITIONS = 4, STEPS_MAX = 12 };
+enum { PARTITIONS = 4, STEPS_MAX = 12, MINUTE = 89900 /* 2026-03-04T10:20 */ };
 
 static uint64_t seed = 9;
 static struct buf why;
@@ -295,7 +295,7 @@ TEST(a_restore_has_the_state_of_the_backup_with_everything_raised)
     EXPECT(result.check.from > EPOCH_POSITIONS);
     EXPECT_EQ(result.kept.len, 0);
     EXPECT_TEXT(show(beside(path, "-r")), all_raised);
-    EXPECT_EQ(seq_shown, 5 + EPOCH_SEQS);
+    EXPECT_EQ(seq_shown, 5 + EPOCH_SEQS + MINUTE * EPOCH_MINUTE_SEQS);
     /* A restore of what was restored, from a copy that is no backup: the third epoch. */
     o = options_of(beside(path, "-r"), beside(path, "-2"));
     EXPECT_EQ(run(&o, &result), OK);
@@ -396,7 +396,8 @@ TEST(a_second_restore_of_a_backup_goes_beyond_the_first)
         o.aside = true;
         EXPECT_EQ(run(&o, &result), OK);
         EXPECT_EQ(result.epoch, ++epoch);
-        EXPECT_EQ(result.raised, ((int64_t)epoch - 1) * EPOCH_VERSIONS);
+        EXPECT_EQ(result.raised,
+                  ((int64_t)epoch - 1) * EPOCH_VERSIONS + MINUTE * EPOCH_MINUTE_VERSIONS);
         EXPECT_EQ(raised_by, result.raised);
         EXPECT(result.check.from > position + (UINT64_C(1) << 47));
         EXPECT_TEXT(show(path), all_raised);
@@ -405,6 +406,34 @@ TEST(a_second_restore_of_a_backup_goes_beyond_the_first)
         position = result.check.from;
         remove_tree(beside(path, ".before-20260304T102030Z"));
         buf_fini(&result.kept);
+    }
+    remove_tree(beside(path, "-b"));
+    fixture_remove(path);
+}
+
+/* The same backup on two new hosts, of which the second knows nothing of the first: a disk was lost
+ * twice. */
+TEST(a_later_restore_on_a_new_host_goes_beyond_an_earlier_one)
+{
+    const char *path = fixture_path();
+    struct restore_result result;
+    uint64_t seq = 0, position = 0;
+    int64_t raised = 0;
+    make(path);
+    back_up(path, beside(path, "-b"), false);
+    for (int i = 0; i < 3; i++) {
+        struct restore_options o = options_of(beside(path, "-b"), beside(path, "-r"));
+        o.now_ms += i * 10 * 60000;
+        EXPECT_EQ(run(&o, &result), OK);
+        EXPECT_EQ(result.epoch, 2);
+        EXPECT(result.raised > raised);
+        EXPECT(result.check.from > position);
+        EXPECT_TEXT(show(beside(path, "-r")), all_raised);
+        EXPECT(seq_shown > seq);
+        raised = result.raised;
+        seq = seq_shown;
+        position = result.check.from;
+        remove_tree(beside(path, "-r"));
     }
     remove_tree(beside(path, "-b"));
     fixture_remove(path);
@@ -423,7 +452,8 @@ TEST(a_second_restore_that_was_ended_goes_on_with_its_epoch)
         EXPECT(ends_at(o, 2));
         EXPECT_EQ(run(&o, &result), OK);
         EXPECT_EQ(result.epoch, epoch);
-        EXPECT_EQ(result.raised, ((int64_t)epoch - 1) * EPOCH_VERSIONS);
+        EXPECT_EQ(result.raised,
+                  ((int64_t)epoch - 1) * EPOCH_VERSIONS + MINUTE * EPOCH_MINUTE_VERSIONS);
         remove_tree(beside(path, ".before-20260304T102030Z"));
     }
     remove_tree(beside(path, "-b"));
@@ -666,6 +696,7 @@ TEST_MAIN(RUN(a_restore_has_the_state_of_the_backup_with_everything_raised),
           RUN(what_is_there_is_moved_aside_or_stays),
           RUN(what_a_busy_hub_handed_out_after_the_backup_does_not_come_again),
           RUN(a_second_restore_of_a_backup_goes_beyond_the_first),
+          RUN(a_later_restore_on_a_new_host_goes_beyond_an_earlier_one),
           RUN(a_second_restore_that_was_ended_goes_on_with_its_epoch),
           RUN(what_is_there_of_another_hub_or_damaged_says_nothing_of_the_epoch),
           RUN(a_restore_that_was_ended_anywhere_is_refused_by_a_hub_and_done_again),

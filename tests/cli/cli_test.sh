@@ -259,12 +259,12 @@ expect "check of nothing" 78 "" "No such file" check --data "$dir/nothing"
 expect "restore of nothing" 2 "" "name a backup, or a position" restore
 expect "restore to no position" 2 "" "takes a position" restore --recover-to x
 expect "restore over what is there" 78 "" "is there and not empty; --force moves it aside" restore "$dir/b1"
-expect "restore" 0 "^This is epoch 2: .*moved on by 1000000," "twinhub serve --data" restore "$dir/b1" --force --data "$data"
+expect "restore" 0 "^This is epoch 2: .*moved on by [0-9]{8,}," "twinhub serve --data" restore "$dir/b1" --force --data "$data"
 [ -f "$(echo "$data".before-*)/base.mdb" ] || fail "what was there is kept"
 expect "restore without a key" 78 "" "made without master.key; .*--keys DIR" restore "$dir/b2" --data "$dir/r2"
 expect "restore with keys from elsewhere" 0 '"epoch":2,' "" restore "$dir/b2" --data "$dir/r2" --keys "$data" --json
 start "$data" 18443 18883
-expect "versions have moved on" 0 '"\$version": 1000001$' "" twin show saved
+expect "versions have moved on" 0 '"\$version": [0-9]{8,}$' "" twin show saved
 grep -q late "$dir/out" && fail "what came after the backup is gone"
 stop
 printf x | dd of="$dir/r2/twinhub.hdr" bs=1 seek=60 conv=notrunc 2>/dev/null
