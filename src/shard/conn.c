@@ -313,6 +313,14 @@ static void depart(struct conn *c)
 
 static void feed_websocket(struct conn *c, struct span bytes);
 
+/* No frame is read any more, and what came before the end has been used, or never will be. */
+static bool is_over(const struct conn *c)
+{
+    if (c->frames_end == OK || c->moving)
+        return false;
+    return c->in.len == 0 || (may_run(c) && !list_linked(&c->ready));
+}
+
 void conn_run(struct conn *c)
 {
     enum conn_kind kind = c->kind;
@@ -334,6 +342,10 @@ void conn_run(struct conn *c)
         conn_ready(c);
     if (c->waits_room)
         mqtt_conn_pings(c);
+    if (is_over(c)) {
+        conn_end(c, c->frames_end, "WebSocket");
+        return;
+    }
     set_reading(c);
     depart(c);
 }
@@ -343,18 +355,12 @@ static void feed_websocket(struct conn *c, struct span bytes)
     struct shard *s = c->shard;
     size_t before = c->in.len;
     buf_clear(&s->wire);
-    enum status st = ws_feed(&c->ws, bytes, &c->in, &s->wire);
+    c->frames_end = ws_feed(&c->ws, bytes, &c->in, &s->wire);
     if (c->in.len > before) /* control frames are no sign of life (mqtt 1) */
         c->heard_ms = s->now.mono_ms;
     send_bytes(c, buf_span(&s->wire));
     judge_reader(c); /* pongs are output, too */
-    if (st == OK) {
-        conn_run(c); /* and perhaps it is another shard's then */
-        return;
-    }
-    if (may_run(c)) /* what came before counts */
-        use(c, buf_span(&c->in));
-    conn_end(c, st, "WebSocket");
+    conn_run(c);     /* what came before an end counts; and perhaps it is another shard's then */
 }
 
 void conn_bytes(struct link *l, struct span bytes)

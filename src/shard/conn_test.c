@@ -36,7 +36,7 @@ static struct client *connect_device(struct client *p, const char *device, bool 
 
 /* ---- moves ---- */
 
-TEST(a_websocket_that_breaks_where_it_would_move_is_used_no_more)
+TEST(a_websocket_that_breaks_where_it_would_move_ends_at_the_owner)
 {
     bench_init(&b, 2);
     bench_create(&b, "d");
@@ -47,8 +47,11 @@ TEST(a_websocket_that_breaks_where_it_would_move_is_used_no_more)
     put_frame(&bytes, 0x81, SPAN("text"));
     open_websocket(&p, !owner_of("d")->index);
     client_say(&p, buf_span(&bytes)); /* the fixture sees to it that a moved link is left alone */
-    EXPECT(p.moved_to >= 0 || p.closing);
+    EXPECT(!p.closing);
+    client_arrive(&b, &p);
     bench_settle(&b);
+    EXPECT(p.closing);
+    EXPECT_EQ(owner_of("d")->totals.connects, 1); /* what came before it broke counts */
     client_end(&p);
     buf_fini(&bytes);
     buf_fini(&packet);
@@ -183,6 +186,33 @@ TEST(what_came_before_a_close_frame_counts)
     EXPECT(p.closing);
     EXPECT_EQ(b.shards[0]->totals.connects, 1);
     EXPECT_EQ(b.shards[0]->totals.wills, 0); /* it said goodbye */
+    client_end(&p);
+    buf_fini(&bytes);
+    buf_fini(&packet);
+    bench_fini(&b);
+}
+
+/* More packets than a turn takes, and a piece of one that never comes whole. */
+TEST(all_that_came_before_a_close_frame_counts)
+{
+    enum { MESSAGES = 3 * OPS_A_TURN };
+    bench_init(&b, 1);
+    bench_create(&b, "d");
+    struct client p;
+    struct buf bytes = {0}, packet = {0};
+    struct mqtt_publish m = {.topic = SPAN("devices/d/messages/events/")};
+    put_connect(&b, &packet, "d", true, false);
+    for (int i = 0; i < MESSAGES; i++)
+        mqtt_publish_encode(&packet, &m);
+    buf_text(&packet, "\xc0");
+    put_frame(&bytes, 0x82, buf_span(&packet));
+    put_frame(&bytes, 0x88, SPAN("\x03\xe8"));
+    open_websocket(&p, 0);
+    client_say(&p, buf_span(&bytes));
+    EXPECT(!p.closing);
+    bench_settle(&b);
+    EXPECT(p.closing);
+    EXPECT_EQ(b.shards[0]->totals.messages, MESSAGES);
     client_end(&p);
     buf_fini(&bytes);
     buf_fini(&packet);
@@ -437,10 +467,11 @@ TEST(totals_count_what_happened)
 
 TEST_MAIN(RUN(what_was_sent_while_the_process_stood_still_is_read_before_silence_is_judged),
           RUN(behind_writes_that_wait_little_of_each_is_read_once_it_is_much_of_all),
-          RUN(a_websocket_that_breaks_where_it_would_move_is_used_no_more),
+          RUN(a_websocket_that_breaks_where_it_would_move_ends_at_the_owner),
           RUN(a_connection_moves_to_the_owner_with_what_it_said),
           RUN(frames_behind_an_upgrade_that_had_to_wait_are_frames),
           RUN(what_came_before_a_close_frame_counts),
+          RUN(all_that_came_before_a_close_frame_counts),
           RUN(pongs_that_nobody_reads_end_the_connection),
           RUN(an_http_peer_that_does_not_read_its_answers_waits),
           RUN(the_longest_packet_arrives_however_it_is_cut), RUN(each_request_has_time_of_its_own),

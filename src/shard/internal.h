@@ -62,6 +62,7 @@ struct conn {
     /* HTTP, then WebSocket: */
     struct http http;
     enum http_phase phase;
+    enum status frames_end; /* WebSocket: why no frame is read any more; OK: they are */
     struct rest_head head;
     bool head_known, calling;
     bool put_off; /* a request waits for a turn with an empty arena */
