@@ -16,7 +16,7 @@
 #include "voices.h"
 #include "wire/uri.h"
 
-static const struct mode mode = {"matrix", 2, false, false};
+static const struct mode mode = {.name = "matrix", .shards = 2};
 
 /* ---- the population ---- */
 

@@ -153,6 +153,7 @@ static void on_identity(struct script *s, struct span rest)
     struct buf path = {0}, json = {0}, b = {0};
     struct span text = script_text(s, rest, &b), id = word_next(&text);
     struct span module = id, device = uri_cut(&module, '/');
+    CHECK(device.data);
     buf_text(&path, "/devices/");
     uri_put(&path, device);
     buf_printf(&json, "{\"deviceId\":\"%.*s\"", SPAN_ARG(device));
@@ -448,6 +449,8 @@ bool script_run(const char *file, int line, struct span text, const struct mode 
                     .seed = (uint64_t)line * 31 + mode->shards,
                     .chunks = mode->chunks,
                     .async_loads = mode->late_loads,
+                    .trace = mode->trace,
+                    .trace_owner = mode->trace_owner,
                     .arena_size = 48 << 20, /* ASan marks all of it for every world */
                     .wall_ms = START_MS},
         .messages = messages

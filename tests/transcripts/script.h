@@ -51,8 +51,10 @@ struct speaker {
 struct mode {
     const char *name;
     unsigned shards;
-    bool chunks;     /* bytes come cut at random */
-    bool late_loads; /* the store answers reads on a later step */
+    bool chunks;           /* bytes come cut at random */
+    bool late_loads;       /* the store answers reads on a later step */
+    world_trace_fn *trace; /* may be NULL */
+    void *trace_owner;
 };
 
 struct script {

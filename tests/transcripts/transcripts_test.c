@@ -2,98 +2,32 @@
  * store that is slow to read; and makes sure that a wrong transcript is found out. */
 #include "base/test.h"
 
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "cases.h"
 #include "script.h"
 #include "wire/uri.h"
 
-#define FOLDER "tests/transcripts"
-
 static const struct mode modes[] = {
-    {"one shard",              1, false, false},
-    {"two shards, late loads", 2, false, true },
-    {"three shards, chunked",  3, true,  false},
+    {"one shard",              1, false, false, NULL, NULL},
+    {"two shards, late loads", 2, false, true,  NULL, NULL},
+    {"three shards, chunked",  3, true,  false, NULL, NULL},
 };
 
 static size_t cases;
 
-struct block {
-    int line;
-    struct span text;
-};
-
-/* The next case: from its naming comment to the line before the next one's. */
-static bool next_block(struct span *rest, int *line, struct block *out)
+static void run_case(void *messages, const char *file, int line, struct span text)
 {
-    bool named = false, body = false;
-    const uint8_t *from = NULL;
-    while (rest->len) {
-        struct span before = *rest, at = uri_cut(rest, '\n');
-        bool comment = span_starts(at, SPAN("# "));
-        if (comment && body) {
-            *rest = before;
+    cases++;
+    for (size_t m = 0; m < COUNT(modes); m++)
+        if (!script_run(file, line, text, &modes[m], messages))
             break;
-        }
-        if (comment && !named) {
-            named = true;
-            from = before.data;
-            out->line = *line;
-        }
-        body = body || (named && at.len && at.data[0] != '#');
-        (*line)++;
-    }
-    if (from)
-        out->text = span_of(from, (size_t)(rest->data - from));
-    return body;
-}
-
-static void run_text(const char *file, struct span text, struct buf *messages)
-{
-    struct block block;
-    for (int line = 1; next_block(&text, &line, &block);) {
-        cases++;
-        for (size_t m = 0; m < COUNT(modes); m++)
-            if (!script_run(file, block.line, block.text, &modes[m], messages))
-                break;
-    }
-}
-
-static void read_file(const char *path, struct buf *out)
-{
-    char bytes[65536];
-    FILE *f = fopen(path, "rb");
-    CHECK(f);
-    for (size_t n; (n = fread(bytes, 1, sizeof(bytes), f)) > 0;)
-        buf_put(out, span_of(bytes, n));
-    fclose(f);
-}
-
-static int is_transcript(const struct dirent *e)
-{
-    size_t len = strlen(e->d_name);
-    const char *only = getenv("TRANSCRIPT");
-    return len > 4 && strcmp(e->d_name + len - 4, ".txt") == 0 &&
-           (!only || strstr(e->d_name, only));
 }
 
 TEST(every_transcript_holds)
 {
-    struct dirent **files;
     struct buf messages = {0};
-    int count = scandir(FOLDER, &files, is_transcript, alphasort);
-    EXPECT(count > 0);
-    for (int i = 0; i < count; i++) {
-        char path[512];
-        struct buf text = {0};
-        snprintf(path, sizeof(path), FOLDER "/%s", files[i]->d_name);
-        read_file(path, &text);
-        run_text(path, buf_span(&text), &messages);
-        buf_fini(&text);
-        free(files[i]);
-    }
-    free(files);
+    EXPECT(cases_each(run_case, &messages) > 0);
     fprintf(stderr, "%.*s%zu transcripts\n", SPAN_ARG(buf_span(&messages)), cases);
     bool holds = messages.len == 0;
     buf_fini(&messages);
@@ -109,8 +43,8 @@ static void check_cell(struct span cell, struct span line)
             continue;
         char path[128];
         struct buf text = {0};
-        snprintf(path, sizeof(path), FOLDER "/%.*s.txt", SPAN_ARG(span_skip(name, 1)));
-        read_file(path, &text);
+        snprintf(path, sizeof(path), CASES_FOLDER "/%.*s.txt", SPAN_ARG(span_skip(name, 1)));
+        cases_read(path, &text);
         while (span_index(part, '"') < part.len) {
             uri_cut(&part, '"');
             struct span quoted = uri_cut(&part, '"');
@@ -126,7 +60,7 @@ TEST(the_documents_name_cases_that_exist)
     static const char *const documents[] = {"docs/protocol/mqtt.md", "docs/protocol/rest.md"};
     for (size_t i = 0; i < COUNT(documents); i++) {
         struct buf text = {0};
-        read_file(documents[i], &text);
+        cases_read(documents[i], &text);
         for (struct span rest = buf_span(&text); rest.len;) {
             struct span line = uri_cut(&rest, '\n'), cell = {0}, cells = line;
             while (cells.len) /* the last but one: the line ends with a bar */
