@@ -3,7 +3,10 @@
  *   doc_bench               the best of several rounds, in nanoseconds or milliseconds
  *   doc_bench --count N     N small writes and nothing else, for callgrind
  *   doc_bench --worst MS    the worst ones alone: none may take longer, or more memory than
- * MEMORY_MAX
+ *                           MEMORY_MAX
+ *   doc_bench --linear R2   documents of 1 KiB to 512 KiB: the line through their times must
+ *                           explain more than this share of them (0.99; of a square's it
+ *                           explains 0.92, of n^1.5 0.97)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +15,13 @@
 #include "base/buf.h"
 #include "doc/doc.h"
 
-enum { ARENA_SIZE = 64 << 20, MEMORY_MAX = 4 << 20, ROUNDS = 9, WRITES = 20000 };
+enum {
+    ARENA_SIZE = 64 << 20,
+
+    MEMORY_MAX = 4 << 20,
+    ROUNDS = 9,
+    WRITES = 20000
+};
 
 static struct arena arena;
 
@@ -224,6 +233,177 @@ static int judge_worst(double limit_ms)
     return failed;
 }
 
+/* ---- time grows with length --------------------------------------------------------------- */
+
+/* Each writes members, without the braces, until the text is this long. */
+static void few_long_strings(struct buf *b, size_t size)
+{
+    for (int i = 0; b->len < size; i++) {
+        buf_printf(b, "%s\"%d\":\"", i ? "," : "", i);
+        for (size_t n = 0; n < 4000 && b->len < size; n += 40)
+            buf_text(b, "0123456789abcdefghij0123456789abcdefghij");
+        buf_text(b, "\"");
+    }
+}
+
+static void short_keys(struct buf *b, size_t size)
+{
+    for (int i = 0; b->len < size; i++)
+        keys(b, i, "\"\"");
+}
+
+static void same_key(struct buf *b, size_t size)
+{
+    for (int i = 0; b->len < size; i++)
+        buf_text(b, i ? ",\"k\":\"\"" : "\"k\":\"\"");
+}
+
+static void escapes(struct buf *b, size_t size)
+{
+    for (int i = 0; b->len < size; i++) {
+        buf_printf(b, "%s\"%d\":\"", i ? "," : "", i);
+        for (int n = 0; n < 600 && b->len < size; n++)
+            buf_text(b, "\\u20ac");
+        buf_text(b, "\"");
+    }
+}
+
+static void empty_ones(struct buf *b, size_t size)
+{
+    buf_text(b, "\"a\":[{}");
+    while (b->len < size)
+        buf_text(b, ",{}");
+    buf_text(b, "]");
+}
+
+static void long_numbers(struct buf *b, size_t size)
+{
+    buf_text(b, "\"a\":[0.1");
+    while (b->len < size)
+        buf_text(b, ",1.7976931348623157e308");
+    buf_text(b, "]");
+}
+
+/* Objects in one another, DEEPEST at the full size: the depth grows with the text. */
+enum { LINEAR_MAX = 512 << 10, DEEPEST = 48 };
+
+static void nested(struct buf *b, size_t size)
+{
+    size_t depth = 1 + size * (DEEPEST - 1) / LINEAR_MAX, of_level = LINEAR_MAX / DEEPEST;
+    for (size_t level = 0; level < depth; level++) {
+        size_t end = level + 1 < depth ? b->len + of_level : size;
+        for (int i = 0; i == 0 || b->len < end; i++)
+            keys(b, i, "\"\"");
+        buf_text(b, level + 1 < depth ? ",\"in\":{" : "");
+    }
+    while (--depth)
+        buf_text(b, "}");
+}
+
+static const struct {
+    const char *name;
+    void (*fill)(struct buf *b, size_t size);
+} growing[] = {
+    {"short keys",            short_keys      },
+    {"one key again",         same_key        },
+    {"long strings",          few_long_strings},
+    {"escapes",               escapes         },
+    {"array of empty ones",   empty_ones      },
+    {"array of long numbers", long_numbers    },
+    {"depth",                 nested          },
+};
+
+static const size_t lengths[] = {1 << 10,   4 << 10,   16 << 10,  32 << 10,  64 << 10,
+                                 96 << 10,  128 << 10, 160 << 10, 192 << 10, 224 << 10,
+                                 256 << 10, 288 << 10, 320 << 10, 352 << 10, 384 << 10,
+                                 416 << 10, 448 << 10, 480 << 10, LINEAR_MAX};
+enum { LENGTHS = COUNT(lengths), TRIES = 21 };
+
+/* The line would bend where documents outgrow a cache: none finds anything there. */
+static void forget_caches(void)
+{
+    enum { CACHES = 64 << 20, LINE = 64 };
+    static volatile uint8_t other[CACHES];
+    for (size_t i = 0; i < CACHES; i += LINE)
+        other[i]++;
+}
+
+/* Parsed, merged onto nothing, and onto itself. */
+static double time_of(struct span json, const struct doc_write *w)
+{
+    forget_caches();
+    double start = now_ns();
+    struct span empty = doc_empty(DOC_REPORTED, 0, &arena);
+    write_section(write_section(empty, json, w), json, w);
+    double took = now_ns() - start;
+    arena_reset(&arena);
+    return took;
+}
+
+/* Of the straight line through the points with the smallest squares: the share it explains. */
+static double r_squared(const double *x, const double *y, size_t n)
+{
+    double mx = 0, my = 0, xx = 0, xy = 0, yy = 0;
+    for (size_t i = 0; i < n; i++) {
+        mx += x[i] / (double)n;
+        my += y[i] / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        xx += (x[i] - mx) * (x[i] - mx);
+        xy += (x[i] - mx) * (y[i] - my);
+        yy += (y[i] - my) * (y[i] - my);
+    }
+    return xy * xy / (xx * yy);
+}
+
+/* Every length once, then again: a slow moment of the machine hits one of many tries. */
+static double bench_linear(size_t row, const struct doc_write *w)
+{
+    struct buf json[LENGTHS] = {0};
+    double x[LENGTHS], best[LENGTHS];
+    for (size_t i = 0; i < LENGTHS; i++) {
+        buf_text(&json[i], "{");
+        growing[row].fill(&json[i], lengths[i]);
+        buf_text(&json[i], "}");
+        x[i] = (double)json[i].len;
+        best[i] = 1e18;
+    }
+    for (int round = 0; round < TRIES; round++)
+        for (size_t i = 0; i < LENGTHS; i++) {
+            double took = time_of(buf_span(&json[i]), w);
+            best[i] = took < best[i] ? took : best[i];
+        }
+    printf("       %-22s %.1f, %.1f, %.1f and %.1f ns a byte at 1, 32, 256 and 512 KiB\n",
+           growing[row].name, best[0] / x[0], best[3] / x[3], best[10] / x[10],
+           best[LENGTHS - 1] / x[LENGTHS - 1]);
+    for (size_t i = 0; i < LENGTHS; i++)
+        buf_fini(&json[i]);
+    return r_squared(x, best, LENGTHS);
+}
+
+static int judge_linear(double least)
+{
+    int failed = 0;
+    /* Nothing is refused before its work is done; and no section is so large that it is measured
+     * (doc_limits_check_size): that would be a step in a line. */
+    struct doc_limits wide = doc_limits_relaxed;
+    wide.depth_max = 60;
+    wide.properties_max *= 64;
+    wide.node_max *= 64;
+    wide.text_max *= 64;
+    struct doc_write w = reported;
+    w.limits = &wide;
+    for (size_t i = 0; i < COUNT(growing); i++) {
+        char figure[64];
+        double r2 = bench_linear(i, &w);
+        snprintf(figure, sizeof(figure), "linear in length, R^2: %s", growing[i].name);
+        printf("%-6s %-58s %10.4f  (limit > %.2f)\n", r2 > least ? "ok" : "FAILED", figure, r2,
+               least);
+        failed |= r2 <= least;
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     void *block = malloc(ARENA_SIZE);
@@ -234,6 +414,8 @@ int main(int argc, char **argv)
     arena_init(&arena, block, ARENA_SIZE);
     if (argc == 3 && strcmp(argv[1], "--worst") == 0) {
         code = judge_worst(strtod(argv[2], NULL));
+    } else if (argc == 3 && strcmp(argv[1], "--linear") == 0) {
+        code = judge_linear(strtod(argv[2], NULL));
     } else if (argc == 3 && strcmp(argv[1], "--count") == 0) {
         small_writes(small_section(), strtol(argv[2], NULL, 10));
     } else {
