@@ -327,36 +327,47 @@ bool checkpoint_step(struct embedded *e)
 
 /* -- the end -- */
 
-static int rest_some(struct embedded *e, struct key *at, bool *more)
+/* How far it has come. */
+struct rest {
+    unsigned table;
+    struct key at;
+};
+
+static int rest_some(struct embedded *e, struct rest *r, bool *more)
 {
-    struct table_row *row = table_after(&e->left, key_span(at)), *last = NULL;
+    struct table_row *row = table_after(&e->left[r->table], key_span(&r->at)), *last = NULL;
     int error = base_begin(e->base);
     for (int i = 0; i < OFFER_MAX && row && !error; i++, row = row->next[0]) {
         error = base_put(e->base, table_key(row), row->record, row->batch);
         last = row;
     }
-    *more = row != NULL;
+    if (error)
+        return error;
+    if (row) {
+        struct span key = table_key(last);
+        memcpy(r->at.bytes, key.data, key.len);
+        r->at.len = key.len;
+    } else {
+        r->table++;
+        r->at.len = 0;
+    }
+    *more = r->table < e->left_count;
     for (uint32_t i = 0; i < e->o.partitions && !*more && !error; i++)
         if (e->parts[i].seq)
             error = base_put_counts(e->base, i, &e->parts[i]);
     if (!error && !*more)
         error = base_put_mark(e->base, e->durable);
-    if (last) {
-        struct span key = table_key(last);
-        memcpy(at->bytes, key.data, key.len);
-        at->len = key.len;
-    }
     return error ? error : base_commit(e->base);
 }
 
 bool checkpoint_rest(struct embedded *e, int64_t until_ms)
 {
-    struct key at = {.len = 0};
+    struct rest rest = {.table = 0};
     int error = 0;
     for (bool more = true; more && !error;) {
         if (embedded_mono(e) >= until_ms)
             return false;
-        error = rest_some(e, &at, &more);
+        error = rest_some(e, &rest, &more);
     }
     if (!error)
         error = base_sync(e->base);

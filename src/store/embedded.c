@@ -353,7 +353,9 @@ static void init(struct embedded *e)
     list_init(&e->queue);
     list_init(&e->taken);
     e->hash_key = (struct hash_key){random_u64(e->o.random), random_u64(e->o.random)};
-    table_init(&e->left, e->hash_key);
+    e->left_count = e->o.replay_threads < REPLAY_MAX ? e->o.replay_threads : REPLAY_MAX;
+    for (unsigned i = 0; i < e->left_count; i++)
+        table_init(&e->left[i], e->hash_key);
     e->parts = calloc(e->o.partitions, sizeof(*e->parts));
     if (!e->parts)
         check_no_memory();
@@ -370,6 +372,8 @@ static void complete(struct embedded_options *o)
         o->segment_min = SEGMENT_MIN;
     if (!o->segment_max)
         o->segment_max = SEGMENT_MAX;
+    if (!o->replay_threads)
+        o->replay_threads = 1;
 }
 
 static void free_all(struct embedded *e)
@@ -386,7 +390,8 @@ static void free_all(struct embedded *e)
         disk_close(e->spare.file);
     history_fini(&e->history);
     journal_fini(&e->journal);
-    table_fini(&e->left);
+    for (unsigned i = 0; i < e->left_count; i++)
+        table_fini(&e->left[i]);
     free(e->old);
     free(e->parts);
     free(e);

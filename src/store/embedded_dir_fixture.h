@@ -60,6 +60,7 @@ static inline struct embedded_dir_options options(void)
         .keeper = {.random = {fill, NULL},
                    .clock = fixture_clock,
                    .replay = &fixture_replay,
+                   .replay_threads = 2,
                    .tail_max = 32 << 10,
                    .segment_min = 8 << 10,
                    .segment_max = 16 << 10}

@@ -360,12 +360,29 @@ static enum store_room embedded_room(const struct store *s)
 
 /* -- life -- */
 
+/* The partitions p with p % count == index. */
+struct share {
+    unsigned index, count;
+};
+
 static bool is_of(void *ctx, const struct table_row *row)
 {
-    const struct handle *h = ctx;
+    const struct share *share = ctx;
     struct store_key parts;
     CHECK(key_decode(table_key(row), &parts));
-    return parts.partition % h->count == h->index;
+    return parts.partition % share->count == share->index;
+}
+
+/* What is of the one share and the other; often that is all or nothing. */
+static void move_rows(struct table *to, struct share of_to, struct table *from,
+                      struct share of_from)
+{
+    bool all = of_from.count % of_to.count == 0 && of_from.index % of_to.count == of_to.index;
+    bool none = of_from.count % of_to.count == 0 ? !all
+                                                 : of_to.count % of_from.count == 0 &&
+                                                       of_to.index % of_from.count != of_from.index;
+    if (!none)
+        table_move(to, from, all ? NULL : is_of, &of_to);
 }
 
 /* Without space for a segment the rest of the queue is not acknowledged, and never will be. Under
@@ -410,7 +427,9 @@ static void embedded_store_close(struct store *s)
     pthread_mutex_unlock(&e->lock);
     embedded_poll(s);
     pthread_mutex_lock(&e->lock); /* others may close at the same time, on their threads */
-    table_move(&e->left, &h->hot, NULL, NULL);
+    for (unsigned i = 0; i < e->left_count; i++)
+        move_rows(&e->left[i], (struct share){i, e->left_count}, &h->hot,
+                  (struct share){h->index, h->count});
     pthread_mutex_unlock(&e->lock);
     table_fini(&h->hot);
     base_reader_close(h->reader);
@@ -461,8 +480,12 @@ struct store *embedded_shard(struct embedded *e, unsigned index, unsigned count)
         reader_failed(h);
     pthread_mutex_lock(&e->lock);
     checkpoint_disturb(e);
-    table_move(&h->hot, &e->left, count == 1 ? NULL : is_of, h);
-    e->has_left = e->left.map.count != 0;
+    e->has_left = false;
+    for (unsigned i = 0; i < e->left_count; i++) {
+        move_rows(&h->hot, (struct share){index, count}, &e->left[i],
+                  (struct share){i, e->left_count});
+        e->has_left |= e->left[i].map.count != 0;
+    }
     list_append(&e->handles, &h->link);
     pthread_mutex_unlock(&e->lock);
     return &h->store;

@@ -33,7 +33,8 @@ enum {
     OFFER_MAX = 1000,      /* records in one transaction of the checkpoint */
     SPARE_AHEAD = 8 << 20, /* zeroed at once; the rest four times as fast as the journal fills */
     ASYNC_SYNC_MS = 100,
-    RETRY_MS = 400 /* without space: so that it goes on within a second */
+    REPLAY_MAX = 8, /* threads */
+    RETRY_MS = 400  /* without space: so that it goes on within a second */
 };
 
 /* -- the checkpoint's talk with a handle -- */
@@ -125,7 +126,10 @@ struct embedded {
     struct base *base;
     struct store_partition *parts; /* each is its handle's */
     struct hash_key hash_key;
-    struct table left; /* records the base lacks, of no handle; lock, once there are handles */
+    /* Records the base lacks, of no handle: left[i] has the partitions p with p % left_count == i.
+     * lock, once there are handles */
+    struct table left[REPLAY_MAX];
+    unsigned left_count;
 
     pthread_t threads[ACTORS];
     pthread_mutex_t lock;

@@ -8,13 +8,13 @@
 
 #include "store/embedded_parts.h"
 
-enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20, THREADS_MAX = 8 };
+enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20 };
 
 struct replaying {
     struct embedded *e;
     struct mark from;
-    unsigned index, count; /* takes the partitions p with p % count == index */
-    struct table left;     /* of these */
+    unsigned index;
+    struct table *left; /* of this index */
     struct recovery found;
     enum status st;
     struct buf why;
@@ -90,12 +90,12 @@ static enum status apply(struct replaying *r, struct record *before, struct span
 static void keep(struct replaying *r, struct span key, struct record *before, struct record *after,
                  uint64_t seq)
 {
-    struct table_row *row = table_find(&r->left, key);
+    struct table_row *row = table_find(r->left, key);
     if (!row && before == after)
         return; /* the base has it */
     size_t bytes = row ? handle_row_bytes(row) : 0;
     if (!row)
-        row = table_add_row(&r->left, key);
+        row = table_add_row(r->left, key);
     table_set(row, after);
     row->batch = seq;
     atomic_fetch_add(&r->e->hot, handle_row_bytes(row) - bytes);
@@ -110,11 +110,11 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
     TRY(e->o.replay->head(entry.effect, &head));
     if (!is_key(e, &head.key))
         return DAMAGED;
-    if (head.key.partition % r->count != r->index)
+    if (head.key.partition % e->left_count != r->index)
         return OK; /* another's */
     key_encode(&key, &head.key);
     TRY(open_secret(r, key_span(&key), entry.sealed));
-    const struct table_row *row = table_find(&r->left, key_span(&key));
+    const struct table_row *row = table_find(r->left, key_span(&key));
     if (row)
         before = row->record ? record_ref(row->record) : NULL;
     else
@@ -170,14 +170,13 @@ static void read_journal(struct replaying *r)
                                        .fn = on_block,
                                        .owner = r};
     r->st = recovery_run(&options, &r->found, &r->why);
-    table_order(&r->left);
+    table_order(r->left);
 }
 
 static void *replay_share(void *arg)
 {
     struct replaying *r = arg;
     struct embedded *e = r->e;
-    table_init(&r->left, e->hash_key);
     r->seal = seal_create(e->o.master_key);
     fit_arena(r, SCRATCH_MIN);
     r->st = base_reader_open(e->base, &r->reader);
@@ -210,23 +209,19 @@ static void join_share(struct replaying *r, struct recovery *out, enum status *s
         *out = r->found;
     else if (r->st == OK)
         recovery_fini(&r->found);
-    table_move(&r->e->left, &r->left, NULL, NULL);
-    table_fini(&r->left);
     buf_fini(&r->why);
 }
 
 enum status embedded_replay(struct embedded *e, struct mark from, struct recovery *out,
                             struct buf *why)
 {
-    struct replaying shares[THREADS_MAX];
-    pthread_t threads[THREADS_MAX];
-    bool runs[THREADS_MAX] = {false};
-    unsigned count = e->o.replay_threads ? e->o.replay_threads : 1;
+    struct replaying shares[REPLAY_MAX];
+    pthread_t threads[REPLAY_MAX];
+    bool runs[REPLAY_MAX] = {false};
+    unsigned count = e->left_count;
     enum status st = OK;
-    if (count > THREADS_MAX)
-        count = THREADS_MAX;
     for (unsigned i = 0; i < count; i++)
-        shares[i] = (struct replaying){.e = e, .from = from, .index = i, .count = count};
+        shares[i] = (struct replaying){.e = e, .from = from, .index = i, .left = &e->left[i]};
     for (unsigned i = 1; i < count; i++)
         runs[i] = pthread_create(&threads[i], NULL, replay_share, &shares[i]) == 0;
     for (unsigned i = 0; i < count; i++)

@@ -182,6 +182,51 @@ TEST(handles_come_and_go_while_checkpoints_run)
     forget();
 }
 
+/* What a start has read is shared out anew, whatever the number of its threads and of handles; and
+ * a handle that is closed gives back what it has. */
+TEST(each_handle_has_what_is_of_its_partitions)
+{
+    enum { DEVICES = 12 };
+    static const unsigned counts[] = {1, 2, 3, 4, 2, 4, 3, 1};
+    strcpy(path, fixture_path());
+    char id[16];
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        struct embedded_dir_options o = options();
+        struct owner owners[4];
+        struct store *s[4];
+        o.keeper.replay_threads = threads;
+        for (size_t round = 0; round < COUNT(counts); round++) {
+            unsigned count = counts[round];
+            EXPECT_EQ(try_open(&o), OK);
+            for (unsigned i = 0; i < count; i++)
+                s[i] = shard(&owners[i], i, count);
+            for (uint32_t p = 0; p < 4; p++) {
+                uint64_t before = (threads - 1) * COUNT(counts) + round;
+                EXPECT_EQ(s[p % count]->parts[p].seq, before * DEVICES);
+                for (int d = 0; d < DEVICES; d++) {
+                    snprintf(id, sizeof(id), "d%d", d);
+                    const char *there = fixture_load(s[p % count], fixture_key(p, id, ""));
+                    if (before)
+                        EXPECT_EQ(strtoul(there, NULL, 10), before);
+                    else
+                        EXPECT_TEXT(there, "NOT_FOUND");
+                    char body[24];
+                    snprintf(body, sizeof(body), "%llu", (unsigned long long)before + 1);
+                    fixture_put(s[p % count], fixture_key(p, id, ""), body, "");
+                }
+            }
+            for (unsigned i = 0; i < count; i++) {
+                store_commit(s[i], 1);
+                wait_durable(s[i], &owners[i], 1);
+            }
+            for (unsigned i = count; i-- > 0;)
+                store_close(s[i]);
+            embedded_dir_close(dir, round % 2 ? 0 : 1000); /* and the next one replays, or not */
+        }
+    }
+    forget();
+}
+
 /* -- durability -- */
 
 TEST(async_batches_are_durable_before_the_sync_and_there_after_closing)
@@ -290,6 +335,7 @@ TEST(the_first_failed_write_of_the_base_is_the_last)
 TEST_MAIN(RUN(the_hot_table_empties_and_segments_are_removed),
           RUN(shards_on_threads_of_their_own_lose_nothing_while_checkpoints_run),
           RUN(handles_come_and_go_while_checkpoints_run),
+          RUN(each_handle_has_what_is_of_its_partitions),
           RUN(async_batches_are_durable_before_the_sync_and_there_after_closing),
           RUN(async_checkpoints_wait_for_the_sync),
           RUN(the_first_failed_write_of_the_base_is_the_last))
