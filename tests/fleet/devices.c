@@ -67,13 +67,28 @@ static int on_ticket(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-/* The certificate is not verified: what is tried here is the server. */
+static int believe(X509_STORE_CTX *chain, void *arg)
+{
+    (void)chain;
+    (void)arg;
+    return 1;
+}
+
+/* The certificate is not verified: what is tried here is the server. Its half of a handshake costs
+ * less than that of a client that offers all it knows, and thousands of them share a core here; so
+ * they offer what the server chooses. */
 static SSL_CTX *tls_create(void)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     if (!tls)
         process_fail("OpenSSL: no client context");
     SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(tls, believe, NULL);
+    if (SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(tls, "TLS_AES_128_GCM_SHA256") != 1 ||
+        SSL_CTX_set1_groups_list(tls, "X25519") != 1 ||
+        SSL_CTX_set1_sigalgs_list(tls, "ECDSA+SHA256") != 1)
+        process_fail("OpenSSL: no such choice");
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
