@@ -20,9 +20,8 @@ struct map_node *map_find(const struct map *m, uint64_t hash, map_equal_fn *equa
     return at;
 }
 
-static void grow(struct map *m)
+static void grow(struct map *m, size_t slot_count)
 {
-    size_t slot_count = m->slot_count ? m->slot_count * 2 : 16;
     struct map_node **slots =
         calloc(slot_count, sizeof(struct map_node *)); /* NOLINT(bugprone-sizeof-expression) */
     if (!slots)
@@ -38,10 +37,19 @@ static void grow(struct map *m)
     m->slot_count = slot_count;
 }
 
+void map_reserve(struct map *m, size_t count)
+{
+    size_t slot_count = m->slot_count ? m->slot_count : 16;
+    while (slot_count < count)
+        slot_count *= 2;
+    if (slot_count > m->slot_count)
+        grow(m, slot_count);
+}
+
 void map_add(struct map *m, uint64_t hash, struct map_node *node)
 {
     if (m->count >= m->slot_count)
-        grow(m);
+        grow(m, m->slot_count ? m->slot_count * 2 : 16);
     struct map_node **slot = &m->slots[hash & (m->slot_count - 1)];
     node->hash = hash;
     node->next = *slot;

@@ -28,6 +28,8 @@ typedef bool map_equal_fn(const struct map_node *node, const void *key);
 void map_fini(struct map *m); /* frees the table, not the nodes */
 /* The node with this hash for which equal(node, key) holds; NULL when there is none. */
 struct map_node *map_find(const struct map *m, uint64_t hash, map_equal_fn *equal, const void *key);
+/* Room for so many, so that it need not grow step by step. */
+void map_reserve(struct map *m, size_t count);
 /* The key must not be in the map yet. */
 void map_add(struct map *m, uint64_t hash, struct map_node *node);
 /* The node must be in the map. */

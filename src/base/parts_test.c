@@ -146,6 +146,15 @@ TEST(a_map_agrees_with_a_plain_array_while_it_grows)
         EXPECT_EQ(m.count, count);
         EXPECT_EQ(m.slot_count & (m.slot_count - 1), 0);
         EXPECT(m.count <= m.slot_count);
+        if (n == 50000) {
+            map_reserve(&m, ITEMS * 3);
+            EXPECT(m.slot_count >= ITEMS * 3UL && m.slot_count < ITEMS * 6UL);
+        }
+        if (n == 50001) {
+            size_t slots = m.slot_count;
+            map_reserve(&m, 1);
+            EXPECT_EQ(m.slot_count, slots);
+        }
     }
     size_t seen = 0;
     MAP_EACH(at, &m)

@@ -235,9 +235,9 @@ static bool open_store(struct hub_process *p, struct buf *why)
     };
     if (embedded_dir_open(&options, &p->dir, why) != OK)
         return false;
-    /* What is the hub's own is in the first partition. */
-    unsigned partitions = embedded_dir_directory(p->dir)->header.partitions;
-    struct store *boot = embedded_shard(embedded_dir_keeper(p->dir), 0, partitions);
+    /* What is the hub's own is in the first partition; as a shard's, it costs nothing to hand out.
+     */
+    struct store *boot = embedded_shard(embedded_dir_keeper(p->dir), 0, shards_wanted(set));
     enum status st = policies_open(boot, system_random(), system_now(), &p->policies, why);
     if (st != OK)
         return false;

@@ -8,7 +8,11 @@
 
 #include "store/embedded_parts.h"
 
-enum { SCRATCH_MIN = 1 << 20, SCRATCH_MAX = 128 << 20 };
+enum {
+    SCRATCH_MIN = 1 << 20,
+    SCRATCH_MAX = 128 << 20,
+    CHANGE_BYTES = 512 /* of journal: what one takes, as a guess */
+};
 
 struct replaying {
     struct embedded *e;
@@ -87,10 +91,10 @@ static enum status apply(struct replaying *r, struct record *before, struct span
     }
 }
 
-static void keep(struct replaying *r, struct span key, struct record *before, struct record *after,
-                 uint64_t seq)
+/* `row` is the key's, NULL: none yet. */
+static void keep(struct replaying *r, struct table_row *row, struct span key, struct record *before,
+                 struct record *after, uint64_t seq)
 {
-    struct table_row *row = table_find(r->left, key);
     if (!row && before == after)
         return; /* the base has it */
     size_t bytes = row ? handle_row_bytes(row) : 0;
@@ -114,7 +118,7 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
         return OK; /* another's */
     key_encode(&key, &head.key);
     TRY(open_secret(r, key_span(&key), entry.sealed));
-    const struct table_row *row = table_find(r->left, key_span(&key));
+    struct table_row *row = table_find(r->left, key_span(&key));
     if (row)
         before = row->record ? record_ref(row->record) : NULL;
     else
@@ -123,7 +127,7 @@ static enum status replay_entry(struct replaying *r, struct block_entry entry)
     if (st == OK && !after && before && store_fault(STORE_FAULT_DELETE_NOT_REPLAYED))
         after = record_ref(before);
     if (st == OK)
-        keep(r, key_span(&key), before, after, head.seq);
+        keep(r, row, key_span(&key), before, after, head.seq);
     record_unref(before);
     if (st == OK)
         record_unref(after);
@@ -169,6 +173,7 @@ static void read_journal(struct replaying *r)
                                        .beside = r->index > 0,
                                        .fn = on_block,
                                        .owner = r};
+    map_reserve(&r->left->map, r->e->o.tail_max / CHANGE_BYTES / r->e->left_count);
     r->st = recovery_run(&options, &r->found, &r->why);
     table_order(r->left);
 }

@@ -50,6 +50,16 @@ static size_t node_size(const uint8_t *node, bool is_leaf)
     return size + (size & 1);
 }
 
+/* A leaf's nodes are far apart, and each is looked at: the memory is to come at once. */
+static void fetch_nodes(const uint8_t *page, size_t page_size, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        size_t at = load_u16le(page + PAGE_HEAD + 2 * (size_t)i);
+        if (at < page_size)
+            __builtin_prefetch(page + at);
+    }
+}
+
 /* The nodes fill the page from the first to its end, without a gap: none is missing, and each is
  * where it says. */
 static bool nodes_fill(const uint8_t *page, size_t page_size, unsigned count, bool is_leaf)
@@ -107,6 +117,8 @@ static enum status check(const struct lmdb_tree *t, uint64_t number, bool is_lea
     size_t lower = load_u16le(l->page + 12), upper = load_u16le(l->page + 14);
     if (lower < PAGE_HEAD + 2 || lower & 1 || lower > upper || upper > t->page_size)
         return DAMAGED;
+    if (is_leaf)
+        fetch_nodes(l->page, t->page_size, l->count);
     return nodes_fill(l->page, t->page_size, l->count, is_leaf) && keys_ascend(l, is_leaf)
                ? OK
                : DAMAGED;
@@ -196,7 +208,10 @@ enum status lmdb_tree_seek(const struct lmdb_tree *t, struct span key, struct lm
                            bool *exact)
 {
     *exact = false;
-    *out = (struct lmdb_place){.tree = t};
+    out->tree = t;
+    out->lost = false;
+    out->level = 0;
+    out->at[0] = (struct lmdb_level){0}; /* the deeper ones are set on the way */
     if (t->depth == 0)
         return OK;
     enum status st = enter(t, t->root, 0, 0, t->depth == 1, &out->at[0]);
