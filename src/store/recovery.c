@@ -275,6 +275,8 @@ static enum status read_all(struct reading *g)
     for (bool more = true; more;) {
         const struct segment *s = segment_at(g, r->last);
         TRY(read_blocks(g, s));
+        if (g->o->segment_fn)
+            TRY(g->o->segment_fn(g->o->owner, g->why));
         if (g->o->stop)
             more = r->end.position < g->o->stop && r->last + 1 < r->count;
         else

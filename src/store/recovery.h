@@ -36,6 +36,9 @@ struct recovery {
 typedef enum status recovery_fn(void *owner, const struct block *block, struct span bytes,
                                 struct buf *why);
 
+/* All of a segment's blocks were given, and their bytes are about to go. */
+typedef enum status recovery_segment_fn(void *owner, struct buf *why);
+
 struct recovery_options {
     struct disk *disk;
     const uint8_t *hub_id;
@@ -43,6 +46,7 @@ struct recovery_options {
     bool beside;      /* another does the same now: leftovers are its matter */
     uint64_t stop;    /* 0: none; else the first block at or beyond it is the end, damage or not */
     recovery_fn *fn;
+    recovery_segment_fn *segment_fn; /* NULL: none */
     void *owner;
 };
 
