@@ -310,7 +310,7 @@ static void join_share(struct replaying *r, struct recovery *out, enum status *s
 enum status embedded_replay(struct embedded *e, struct mark from, struct recovery *out,
                             struct buf *why)
 {
-    struct replaying shares[REPLAY_MAX];
+    struct replaying shares[REPLAY_MAX] = {{0}};
     pthread_t threads[REPLAY_MAX];
     bool runs[REPLAY_MAX] = {false};
     unsigned count = e->left_count;
