@@ -31,11 +31,11 @@ struct replaying {
     struct embedded *e;
     struct mark from;
     unsigned index;
+    enum status st;
     struct table *left; /* of this index */
     struct change_read *changes;
     size_t change_count, change_room;
     struct recovery found;
-    enum status st;
     struct buf why;
     struct base_reader *reader; /* entered */
     struct seal *seal;
