@@ -134,30 +134,62 @@ bool model_makes(const struct ask *a, const struct family *f, size_t moment)
     return makes_twin(a, prev, before, &after, 0, &g);
 }
 
+/* Is this change of a twin what the ask makes? Then it has the ask's trees. */
+static bool take_twin(struct family *f, const struct ask *a, size_t moment, int64_t time_ms)
+{
+    const struct moment *prev = &f->moments[moment - 1];
+    struct moment *now = &f->moments[moment];
+    struct snap *after = now->at[now->slot];
+    struct guess g;
+    if (!makes_twin(a, prev, prev->at[now->slot], after, time_ms, &g))
+        return false;
+    check_sections(after); /* the stamps, too */
+    now->delta = !g.desired_counts ? NULL : g.delta ? g.delta : naive_empty(0);
+    now->inside = updates(a); /* its identity follows */
+    return true;
+}
+
+/* One that would also write the identity comes last: had it made this, the next change says so. */
 static void explain_twin(struct model *m, struct family *f, size_t moment, int64_t time_ms)
 {
-    struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
-    const struct snap *before = prev->at[now->slot];
-    struct snap *after = now->at[now->slot];
+    const struct moment *prev = &f->moments[moment - 1], *now = &f->moments[moment];
+    const struct snap *before = prev->at[now->slot], *after = now->at[now->slot];
     PROMISE(before && after, "a twin was written that does not exist");
     PROMISE(same_identity(before, after) && same_session(before, after),
             "a twin write changed the identity");
     EACH_ASK(a, m, f, now->slot)
     {
-        struct guess g;
-        if (!makes_twin(a, prev, before, after, time_ms, &g))
+        if (updates(a) || !take_twin(f, a, moment, time_ms))
             continue;
-        check_sections(after); /* the stamps, too */
-        now->delta = !g.desired_counts ? NULL : g.delta ? g.delta : naive_empty(0);
-        if (updates(a))
-            now->inside = true; /* its identity follows */
-        else
-            claim(f, a, moment);
+        claim(f, a, moment);
         return;
+    }
+    EACH_ASK(a, m, f, now->slot)
+    {
+        if (updates(a) && take_twin(f, a, moment, time_ms))
+            return;
     }
     report_failure("nobody asked for this change of %s/%.*s: desired %lld, reported %lld", f->id,
                    SPAN_ARG(family_module(now->slot)), (long long)after->e.desired_version,
                    (long long)after->e.reported_version);
+}
+
+/* A bulk update writes the twin, then the identity: is the change before this one its twin's? Then
+ * it is nobody else's. */
+static bool follows_twin(struct model *m, struct family *f, const struct ask *a, size_t moment,
+                         int64_t time_ms)
+{
+    const struct moment *prev = &f->moments[moment - 1];
+    if (!updates(a) || prev->kind != CHANGE_TWIN || prev->slot != a->slot ||
+        !take_twin(f, a, moment - 1, time_ms))
+        return false;
+    LIST_EACH(at, &m->asks)
+    {
+        struct ask *other = CONTAINER_OF(at, struct ask, all);
+        if (other->family == f && other->made == moment - 1)
+            other->made = 0;
+    }
+    return true;
 }
 
 /* The fields of an identity as asked for. */
@@ -259,18 +291,15 @@ static void explain_identity(struct model *m, struct family *f, size_t moment, i
             "an identity write changed the twin");
     PROMISE(before->e.generation == after->e.generation, "another generation");
     PROMISE(before->e.identity_etag != after->e.identity_etag, "the etag stayed");
-    inherit(after, before);
     EACH_ASK(a, m, f, now->slot)
     {
         struct guess g;
-        if (a->kind != ASK_PUT && a->kind != ASK_ENTRY)
+        if ((a->kind != ASK_PUT && a->kind != ASK_ENTRY) || !has_fields(a, after))
             continue;
-        /* The twin part of a bulk update was a moment of its own: the entry was judged there. */
-        bool second = updates(a) && prev->inside && prev->slot == now->slot;
-        if (!second && (model_guess(a, prev, time_ms, &g) != OK || !g.writes))
+        if (a->tags || a->desired ? !follows_twin(m, f, a, moment, time_ms)
+                                  : model_guess(a, prev, time_ms, &g) != OK || !g.writes)
             continue;
-        if (!has_fields(a, after) || (a->kind == ASK_ENTRY && !second && (a->tags || a->desired)))
-            continue;
+        inherit(after, before);
         claim(f, a, moment);
         return;
     }
