@@ -363,14 +363,16 @@ EXPORT int msync(void *at, size_t len, int flags)
 EXPORT int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     char file[FAULT_FILE], before[FAULT_FILE];
+    struct stat renamed, open;
     bool ours = kind_at(to_dir, to, file) && kind_at(from_dir, from, before);
     int error = ours ? suffer(FAULT_RENAME, file) : 0;
     if (error > 0)
         return (int)fail(error);
+    bool known = ours && syscall(SYS_newfstatat, from_dir, from, &renamed, 0) == 0;
     int result = (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
-    uint8_t old = result == 0 && ours ? kind_number(before) : 0;
-    for (int fd = 0; old && fd < FDS; fd++) /* there is one of a kind that is renamed */
-        if (kinds[fd] == old)
+    uint8_t old = result == 0 && known ? kind_number(before) : 0;
+    for (int fd = 0; old && fd < FDS; fd++)
+        if (kinds[fd] == old && syscall(SYS_fstat, fd, &open) == 0 && open.st_ino == renamed.st_ino)
             kinds[fd] = kind_number(file);
     return result;
 }
