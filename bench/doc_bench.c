@@ -15,13 +15,7 @@
 #include "base/buf.h"
 #include "doc/doc.h"
 
-enum {
-    ARENA_SIZE = 64 << 20,
-
-    MEMORY_MAX = 4 << 20,
-    ROUNDS = 9,
-    WRITES = 20000
-};
+enum { ARENA_SIZE = 64 << 20, MEMORY_MAX = 4 << 20, ROUNDS = 9, WRITES = 20000 };
 
 static struct arena arena;
 

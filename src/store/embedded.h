@@ -15,8 +15,9 @@
  * mark, into the hot tables. Moment by moment: docs/architecture.md.
  *
  * A checkpoint begins when the tail or the hot tables are at half their bounds, or when there is no
- * space for a segment; it brings every hot record of its time to the base and moves the mark. A
- * change to a record that is damaged in the base is passed over by replay, unless it creates it.
+ * space for a segment or was none in the base; it brings every hot record of its time to the base
+ * and moves the mark. A change to a record that is damaged in the base is passed over by replay,
+ * unless it creates it.
  *
  * Units    bytes, milliseconds
  * Memory   embedded_close frees the environment, store_close a handle
@@ -53,7 +54,7 @@ struct embedded_options {
      * cut what came after the last sync. */
     bool async;
     bool stepped;            /* no threads: embedded_step */
-    unsigned replay_threads; /* of a start, 8 at most; each takes 64 MiB meanwhile. 0: 1 */
+    unsigned replay_threads; /* of a start, 4 at most; each takes a segment meanwhile. 0: 1 */
     uint64_t tail_max;       /* journal behind the mark; 0: 128 MiB */
     uint64_t hot_max;        /* of all hot tables; 0: 1 GiB */
     uint32_t segment_min;    /* 0: SEGMENT_MIN */

@@ -191,6 +191,39 @@ TEST(a_flipped_bit_of_a_key_makes_no_record_vanish)
     forget();
 }
 
+/* The kind of every branch is damaged: they have been checked, but by an earlier read. */
+TEST(what_one_read_has_checked_the_next_checks_again)
+{
+    enum { DEVICES = 300, PAGE = 4096, KIND_AT = 10, BRANCH = 1 };
+    struct owner owner;
+    char id[16];
+    strcpy(path, fixture_path());
+    make_three();
+    struct store *s = begin(&owner);
+    for (int i = 0; i < DEVICES; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        fixture_put(s, fixture_key(1, id, ""), "one of many, so that there is more than a leaf",
+                    "");
+    }
+    store_commit(s, 1);
+    end(s);
+    s = begin(&owner);
+    struct image image = map_file("base.mdb");
+    unsigned branches = 0;
+    EXPECT_TEXT(fixture_load(s, d1), "body of d1|secret");
+    for (size_t at = 2UL * PAGE; at < image.len; at += PAGE)
+        if (image.map[at + KIND_AT] == BRANCH) {
+            image.map[at + KIND_AT] ^= 4;
+            branches++;
+        }
+    EXPECT(branches > 0);
+    EXPECT_TEXT(fixture_load(s, d1), "DAMAGED");
+    store_close(s);
+    embedded_dir_close(dir, 0);
+    unmap_file(&image);
+    forget();
+}
+
 TEST(a_record_that_changed_since_is_read_although_the_base_has_it_damaged)
 {
     struct owner owner;
@@ -252,5 +285,6 @@ TEST(damaged_counts_and_a_damaged_mark_are_refused_at_the_start)
 TEST_MAIN(RUN(a_secret_is_sealed_on_disk_and_sealed_anew_only_when_it_changes),
           RUN(every_flipped_bit_of_a_stored_value_is_damage_to_it_alone),
           RUN(a_flipped_bit_of_a_key_makes_no_record_vanish),
+          RUN(what_one_read_has_checked_the_next_checks_again),
           RUN(a_record_that_changed_since_is_read_although_the_base_has_it_damaged),
           RUN(damaged_counts_and_a_damaged_mark_are_refused_at_the_start))

@@ -33,7 +33,7 @@ enum {
     OFFER_MAX = 1000,      /* records in one transaction of the checkpoint */
     SPARE_AHEAD = 8 << 20, /* zeroed at once; the rest four times as fast as the journal fills */
     ASYNC_SYNC_MS = 100,
-    REPLAY_MAX = 8, /* threads */
+    REPLAY_MAX = 4, /* threads: together they take twice the tail's bound, in segments */
     RETRY_MS = 400  /* without space: so that it goes on within a second */
 };
 

@@ -1,6 +1,7 @@
 #include "store/header.h"
 
 #include "base/hash.h"
+#include "store/epoch.h"
 #include "store/store.h"
 
 static const uint8_t magic[8] = "twinhub\n";
@@ -58,15 +59,16 @@ enum status header_decode(struct span in, struct header *out, struct buf *why)
     if (unknown)
         return refuse_features(unknown, why);
     uint32_t partitions = load_u32le(in.data + AT_PARTITIONS);
+    uint64_t minute = load_u64le(in.data + AT_MINUTE);
     if (format == 0 || in.len != HEADER_BYTES || load_u32le(in.data + AT_LEN) != HEADER_BYTES ||
-        partitions == 0 || partitions > STORE_PARTITIONS_MAX) {
+        partitions == 0 || partitions > STORE_PARTITIONS_MAX || minute > EPOCH_MINUTE_MAX) {
         buf_text(why, "is damaged: it holds values no twinhub writes");
         return DAMAGED;
     }
     *out = (struct header){
         .features = features,
         .epoch = load_u64le(in.data + AT_EPOCH),
-        .epoch_minute = load_u64le(in.data + AT_MINUTE),
+        .epoch_minute = minute,
         .partitions = partitions,
     };
     memcpy(out->hub_id, in.data + AT_HUB_ID, sizeof(out->hub_id));

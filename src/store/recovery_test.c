@@ -43,6 +43,26 @@ TEST(leftovers_are_removed_and_other_files_left_alone)
     test_journal_end(&t);
 }
 
+/* Another reads the same, and removes them. */
+TEST(who_reads_beside_another_leaves_leftovers_alone)
+{
+    struct disk_file *file;
+    struct recovery found;
+    struct buf why = {0};
+    test_journal_begin(&t, 8192);
+    EXPECT_EQ(disk_open(&t.disk.disk, "a.new", true, &file), 0);
+    disk_close(file);
+    struct recovery_options o = {.disk = &t.disk.disk,
+                                 .hub_id = test_hub_id,
+                                 .beside = true,
+                                 .fn = test_journal_on_block,
+                                 .owner = &t};
+    EXPECT_EQ(recovery_run(&o, &found, &why), OK);
+    EXPECT(test_disk_content(&t.disk, "a.new") != NULL);
+    recovery_fini(&found);
+    test_journal_end(&t);
+}
+
 TEST(reading_begins_at_the_mark)
 {
     struct mark marks[13] = {{0}};
@@ -554,7 +574,8 @@ TEST(no_flipped_bit_makes_wrong_content)
 }
 
 TEST_MAIN(RUN(an_empty_directory_is_a_journal_only_from_the_beginning),
-          RUN(leftovers_are_removed_and_other_files_left_alone), RUN(reading_begins_at_the_mark),
+          RUN(leftovers_are_removed_and_other_files_left_alone),
+          RUN(who_reads_beside_another_leaves_leftovers_alone), RUN(reading_begins_at_the_mark),
           RUN(a_mark_at_the_very_end_of_the_last_segment_is_its_end),
           RUN(empty_segments_behind_the_end_are_no_harm),
           RUN(a_tail_torn_at_any_sector_ends_the_journal_and_it_goes_on_from_there),
