@@ -452,6 +452,19 @@ static void start_again(struct scene *s, size_t want)
         EXPECT(!strstr(s->disk.now.at[i].text, ".new"));
 }
 
+/* Two segments become history; everything ends at this step. False: there is no such step. */
+static bool run_to_the_cut(struct scene *s, uint64_t at)
+{
+    begin(s, 64 << 10, 2);
+    journal_fini(&s->tape.journal);
+    open_history(s);
+    add_all(s);
+    s->disk.cut_at = s->disk.steps + at;
+    run(s, s->tape.now_ms);
+    history_fini(&s->history);
+    return test_disk_is_dead(&s->disk);
+}
+
 TEST(a_power_cut_at_any_step_loses_and_doubles_nothing)
 {
     for (uint64_t round = 0; round < 8; round++) {
@@ -460,14 +473,7 @@ TEST(a_power_cut_at_any_step_loses_and_doubles_nothing)
         for (at = 1; cut; at++) {
             struct scene s;
             uint64_t seed = round ? round * 1000 + at : 0;
-            begin(&s, 64 << 10, 2);
-            journal_fini(&s.tape.journal);
-            open_history(&s);
-            add_all(&s);
-            s.disk.cut_at = s.disk.steps + at;
-            run(&s, s.tape.now_ms);
-            history_fini(&s.history);
-            cut = test_disk_is_dead(&s.disk);
+            cut = run_to_the_cut(&s, at);
             test_disk_cut(&s.disk, seed);
             /* And once more, while that is put in order. */
             s.disk.cut_at = 1 + at % 3;
@@ -492,14 +498,7 @@ TEST(a_power_cut_in_the_start_after_a_kill_loses_and_doubles_nothing)
         for (uint64_t at = 1; killed; at++) {
             for (uint64_t then = 1; then < 6; then++) {
                 struct scene s;
-                begin(&s, 64 << 10, 2);
-                journal_fini(&s.tape.journal);
-                open_history(&s);
-                add_all(&s);
-                s.disk.cut_at = s.disk.steps + at;
-                run(&s, s.tape.now_ms);
-                history_fini(&s.history);
-                killed = test_disk_is_dead(&s.disk);
+                killed = run_to_the_cut(&s, at);
                 s.disk.cut_at = killed ? s.disk.steps + then : 0;
                 s.held = round % 2; /* while the history is opened */
                 int error = history_init(&s.history, &s.disk.disk, tape_hub, &s.options);
