@@ -48,11 +48,11 @@ void fixture_on_moved(void *shard, struct link *l)
 void fixture_on_bytes(struct link *l, struct span bytes)
 {
     peer_of(l)->received += bytes.len;
-    atomic_fetch_add(&peer_of(l)->fixture->bytes, (unsigned)bytes.len);
     link_send(l, bytes);
     size_t unsent = link_unsent(l);
     if (unsent > atomic_load(&peer_of(l)->fixture->most_unsent))
         atomic_store(&peer_of(l)->fixture->most_unsent, unsent);
+    atomic_fetch_add(&peer_of(l)->fixture->bytes, (unsigned)bytes.len); /* last: waited for */
 }
 
 void fixture_on_drained(struct link *l)

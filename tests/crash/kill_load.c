@@ -21,6 +21,7 @@ enum {
     READ_EVERY = 9, /* patches to one read of the twin */
     READ_MAX = 65536,
     SHOWN = 20, /* wrongs that are printed */
+    DRAIN_MS = 10000,
 };
 
 enum peer_state { OFF, CONNECTING, SUBSCRIBING, OPEN };
@@ -491,6 +492,22 @@ void load_run(struct load *l, int64_t ms)
             if (at[i].revents & (POLLIN | POLLHUP | POLLERR))
                 on_readable(&l->peers[i]);
     }
+}
+
+static bool is_idle(const struct load *l)
+{
+    for (unsigned i = 0; i < PEERS; i++)
+        if (l->peers[i].state != OFF && (l->peers[i].count || l->peers[i].out.len))
+            return false;
+    return true;
+}
+
+bool load_drain(struct load *l)
+{
+    l->no_writes = true;
+    for (int64_t until = now_ns() + DRAIN_MS * 1000000LL; !is_idle(l) && now_ns() < until;)
+        load_run(l, 2);
+    return is_idle(l);
 }
 
 /* ---- afterwards ---- */

@@ -32,7 +32,7 @@ struct load {
     uint32_t next_unit;
     uint64_t seed;
     bool stopping;       /* refusals that say so are no wonder */
-    bool no_writes;      /* answers only */
+    bool no_writes;      /* answers only; see load_drain */
     bool no_space;       /* writes may be refused for want of space */
     unsigned open;       /* connections */
     unsigned wrong;      /* what should not have been */
@@ -50,6 +50,9 @@ void load_connect(struct load *l);
 bool load_is_ready(const struct load *l); /* all devices have subscribed */
 /* Write and read for `ms`, or until all connections have ended. */
 void load_run(struct load *l, int64_t ms);
+/* Send nothing new, and take what comes back until nothing is under way: whether it came to that in
+ * ten seconds. What is still under way when its connection closes may be carried out later. */
+bool load_drain(struct load *l);
 /* Close what is left. */
 void load_close(struct load *l);
 

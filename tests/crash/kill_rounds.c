@@ -58,8 +58,7 @@ static void kill_it(struct trial *t, unsigned round)
 {
     work(t, round);
     hub_end(&t->hub, SIGKILL);
-    t->load.no_writes = true;
-    load_run(&t->load, STOP_MS); /* what it had sent arrives still */
+    load_drain(&t->load);
 }
 
 static void stop_it(struct trial *t, unsigned round)

@@ -337,6 +337,8 @@ static void settle_who_made(const struct model *m, struct ask *a, int http, stru
     rival->made = 0;
     if (give_away(m, a))
         a->made = shown;
+    else
+        rival->made = shown;
 }
 
 /* ---- the answer to one ask ---- */

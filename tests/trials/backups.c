@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { READY_MS = 10000, BEFORE_MS = 300, AFTER_MS = 200, DRAIN_MS = 10000 };
+enum { READY_MS = 10000, BEFORE_MS = 300, AFTER_MS = 200 };
 
 /* A small tail, so that segments are begun and become history all the time. */
 static const char *const settings[] = {"--journal-tail", "4M", NULL};
@@ -159,8 +159,7 @@ static void run_round(struct trial *t, unsigned round)
     t->bad_exits += back_up(t, round) != 0;
     load_run(l, random_ms(t, AFTER_MS));
     hub_end(&t->hub, SIGKILL);
-    l->no_writes = true;
-    load_run(l, DRAIN_MS); /* what it had sent arrives still */
+    load_drain(l);
     load_close(l);
     restore(t, round);
     hub_start(&t->hub, settings);

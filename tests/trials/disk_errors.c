@@ -137,8 +137,7 @@ static void fail_under_load(struct trial *t, uint32_t site, uint64_t nth, int er
         if (atomic_load(&t->fault->failed) && (!matters(t->fault, site) || error == FAULT_SHORT))
             until = atomic_load(&t->fault->began_ns) + EXIT_LIMIT_MS * 1000000LL;
     }
-    l->no_writes = true;
-    load_run(l, 200); /* what it had sent arrives still */
+    load_drain(l);
     if (atomic_load(&t->fault->failed))
         judge(t, site, code, ended_ns);
     fault_disarm(t->fault);
@@ -205,8 +204,7 @@ static void fill_under_load(struct trial *t, uint32_t site)
     t->rounds++;
     if (t->hub.pid)
         hub_end(&t->hub, SIGKILL);
-    l->no_writes = true;
-    load_run(l, 200);
+    load_drain(l);
     load_close(l);
     hub_start(&t->hub, settings);
     load_verify(l);

@@ -117,8 +117,7 @@ static void fill_once(struct trial *t, unsigned round)
     } else {
         give_space(t, round);
     }
-    l->no_writes = true;
-    load_run(l, 300); /* what is under way is answered */
+    load_drain(l);
     load_close(l);
     if (t->hub.pid)
         hub_end(&t->hub, SIGTERM);

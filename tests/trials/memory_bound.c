@@ -106,8 +106,7 @@ int main(int argc, char **argv)
         most = rss > most ? rss : most;
     }
     unsigned open = load.open, dropped = 0;
-    load.no_writes = true;
-    load_run(&load, 500);
+    load_drain(&load);
     for (unsigned i = 0; i < DEVICES; i++) {
         peer_drain(&devices[i]);
         dropped += devices[i].ended;

@@ -62,13 +62,13 @@ static void pause_once(struct trial *t, int64_t ms, bool end)
     stand_still(t, ms);
     if (end) {
         hub_end(&t->hub, SIGKILL);
-        l->no_writes = true;
-        load_run(l, 1000); /* what it had sent arrives still */
+        load_drain(l);
     } else {
         kill(t->hub.pid, SIGCONT);
         t->unanswered += !is_answered(t);
         t->dropped += t->talker.ended;
         load_run(l, 2000);
+        t->unanswered += !load_drain(l);
         t->dropped += open - l->open;
     }
     load_close(l);

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { READY_MS = 10000, LOAD_MS = 1000, DRAIN_MS = 10000, KILLS = 3, LATER_MS = 20 };
+enum { READY_MS = 10000, LOAD_MS = 1000, KILLS = 3, LATER_MS = 20 };
 
 static int drop(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -42,8 +42,7 @@ static void fill(struct hub *hub, struct load *load)
         load_run(load, 2);
     load_run(load, LOAD_MS);
     hub_end(hub, SIGKILL);
-    load->no_writes = true;
-    load_run(load, DRAIN_MS);
+    load_drain(load);
     load_close(load);
 }
 
