@@ -334,6 +334,7 @@ static bool open_net(struct hub_process *p, struct buf *why)
     if (!p->pki)
         return false;
     struct net_config config = net_defaults(p->cluster.count, system_random());
+    config.ticket_secret = embedded_dir_directory(p->dir)->master_key;
     p->net = net_create(&config, why);
     struct net_certificate certificates[2];
     if (!p->net ||

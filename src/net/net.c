@@ -30,7 +30,7 @@ struct net *net_create(const struct net_config *config, struct buf *why)
         check_no_memory();
     n->config = *config;
     n->loops = loops;
-    n->tls = tls_server_create(config->random);
+    n->tls = tls_server_create(config->random, config->ticket_secret);
     struct hash_key key = {random_u64(config->random), random_u64(config->random)};
     peers_init(&n->peers, key, config->handshakes_per_ip);
     int error = acceptor_create(n, &n->acceptor);

@@ -33,8 +33,11 @@ struct net;
 
 /* Start from net_defaults(); a 0 means what the comment says. */
 struct net_config {
-    unsigned shards;        /* loops, at least 1 */
-    struct random random;   /* for the keys of session tickets; called from any loop */
+    unsigned shards;      /* loops, at least 1 */
+    struct random random; /* for the keys of session tickets; called from any loop */
+    /* TICKET_SECRET bytes that those of TLS 1.3 are made from, so that they outlive the process;
+     * NULL: they do not. Read by net_create alone. */
+    const unsigned char *ticket_secret;
     int64_t handshake_ms;   /* a TLS handshake must be done by then: 10,000 */
     int64_t drain_ms;       /* a closing or moving link must have sent its output: 5,000 */
     int64_t linger_ms;      /* after that, how long the peer may take to close its side: 1,000 */

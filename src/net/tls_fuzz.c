@@ -22,7 +22,7 @@ static struct tls_server *server(void)
     CHECK(mkdtemp(dir) != NULL);
     struct pki *p = pki_open(dir, NULL, 0, system_random(), system_now(), &why);
     CHECK(p != NULL);
-    made = tls_server_create(system_random());
+    made = tls_server_create(system_random(), NULL);
     CHECK(tls_server_load(made, certificate, pki_certificates(p, certificate), &why));
     pki_close(p);
     static const char *const names[] = {"ca.pem", "ca.key", "server.pem", "server.key"};

@@ -20,9 +20,10 @@ static char no_password[] = "";
 
 struct tls_server {
     struct random random;
-    pthread_mutex_t lock; /* guards all below; held for a copy */
-    SSL_CTX *ctx;         /* NULL until certificates are loaded */
-    struct tickets tickets;
+    pthread_mutex_t lock;   /* guards all below; held for a copy */
+    SSL_CTX *ctx;           /* NULL until certificates are loaded */
+    struct tickets tickets; /* of TLS 1.2 */
+    struct ticket_series series;
 };
 
 /* OpenSSL's callback for both ways: 0 means "no such ticket", 2 "renew it", below 0 ends the
@@ -32,13 +33,18 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 {
     struct tls_server *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     struct ticket_key key;
-    int found = 1;
+    bool in_series = SSL_version(ssl) == TLS1_3_VERSION;
+    struct now now = system_now();
+    enum ticket_age age = TICKET_CURRENT;
     pthread_mutex_lock(&t->lock);
     if (encrypt)
-        key = tickets_seal(&t->tickets, t->random, system_now().mono_ms);
+        key = in_series ? ticket_series_seal(&t->series, now.wall_ms)
+                        : tickets_seal(&t->tickets, t->random, now.mono_ms);
     else
-        found = tickets_open(&t->tickets, name, system_now().mono_ms, &key);
+        age = in_series ? ticket_series_open(&t->series, name, now.wall_ms, &key)
+                        : tickets_open(&t->tickets, name, now.mono_ms, &key);
     pthread_mutex_unlock(&t->lock);
+    int found = (int)age;
     if (!found)
         return 0;
     if (encrypt) {
@@ -143,12 +149,16 @@ static SSL_CTX *new_context(struct tls_server *t)
     return ctx;
 }
 
-struct tls_server *tls_server_create(struct random random)
+struct tls_server *tls_server_create(struct random random, const unsigned char *ticket_secret)
 {
     struct tls_server *t = calloc(1, sizeof(*t));
     if (!t)
         check_no_memory();
     t->random = random;
+    if (ticket_secret)
+        memcpy(t->series.secret, ticket_secret, TICKET_SECRET);
+    else
+        random_fill(random, t->series.secret, TICKET_SECRET);
     CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
     return t;
 }

@@ -6,7 +6,7 @@
  * (device-auth 2).
  *
  * Session tickets hold the client's whole chain, so that a resumed connection shows what the first
- * one did. Their keys change hourly; the previous one is still accepted.
+ * one did. Their keys change hourly; the previous one is still accepted (ticket.h).
  *
  * Threads  any
  * Errors   false, with one line for a person in `why`
@@ -19,7 +19,8 @@
 struct ssl_st;
 struct tls_server;
 
-struct tls_server *tls_server_create(struct random random);
+/* `ticket_secret` as in struct net_config. */
+struct tls_server *tls_server_create(struct random random, const unsigned char *ticket_secret);
 void tls_server_destroy(struct tls_server *t); /* NULL is harmless */
 
 /* As net_certificates. */

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "net/certificate.h"
 #include "net/system.h"
+#include "net/ticket.h"
 
 /* ── policy ── */
 
@@ -190,8 +191,7 @@ static void use_chain(SSL_CTX *ctx, const struct chain *c)
     EXPECT(SSL_CTX_add1_chain_cert(ctx, c->certificate[2]) == 1);
 }
 
-/* A first connection, then three resumed ones, each by the ticket of the one before. */
-static void connect_and_resume(struct fixture *f, int version, const struct chain *chain)
+static SSL_CTX *context_of(const struct fixture *f, int version, const struct chain *chain)
 {
     SSL_CTX *ctx = client_context(f);
     SSL_CTX_set_min_proto_version(ctx, version);
@@ -200,24 +200,42 @@ static void connect_and_resume(struct fixture *f, int version, const struct chai
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
     if (chain)
         use_chain(ctx, chain);
-    for (int i = 0; i < 4; i++) {
-        unsigned opened = f->opened;
-        struct client c = {.fd = connect_to(f->tls_port), .ssl = SSL_new(ctx)};
-        SSL_set_fd(c.ssl, c.fd);
-        if (session)
-            SSL_set_session(c.ssl, session);
-        EXPECT(SSL_connect(c.ssl) == 1);
-        uint8_t back[4];
-        EXPECT(client_send(&c, SPAN("ping")));
-        EXPECT(client_receive(&c, back, 4)); /* TLS 1.3 tickets come before it */
-        EXPECT_EQ_IN(chain ? SSL_get_version(c.ssl) : "no chain", SSL_session_reused(c.ssl), i > 0);
-        EXPECT(wait_until(&f->opened, opened + 1));
-        expect_seen(chain, chain ? 3 : 0);
-        SSL_shutdown(c.ssl);
-        client_close(&c);
-    }
+    return ctx;
+}
+
+/* Connect with the last ticket, if there is one, and take the next: was the connection resumed? */
+static bool connect_and_resume(struct fixture *f, SSL_CTX *ctx, const struct chain *chain)
+{
+    unsigned opened = f->opened;
+    struct client c = {.fd = connect_to(f->tls_port), .ssl = SSL_new(ctx)};
+    SSL_set_fd(c.ssl, c.fd);
+    if (session)
+        SSL_set_session(c.ssl, session);
+    EXPECT(SSL_connect(c.ssl) == 1);
+    uint8_t back[4];
+    EXPECT(client_send(&c, SPAN("ping")));
+    EXPECT(client_receive(&c, back, 4)); /* TLS 1.3 tickets come before it */
+    bool resumed = SSL_session_reused(c.ssl);
+    EXPECT(wait_until(&f->opened, opened + 1));
+    expect_seen(chain, chain ? 3 : 0);
+    SSL_shutdown(c.ssl);
+    client_close(&c);
+    return resumed;
+}
+
+static void forget_session(void)
+{
     SSL_SESSION_free(session);
     session = NULL;
+}
+
+/* A first connection, then three resumed ones, each by the ticket of the one before. */
+static void connect_four_times(struct fixture *f, int version, const struct chain *chain)
+{
+    SSL_CTX *ctx = context_of(f, version, chain);
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ_IN(chain ? "chain" : "no chain", connect_and_resume(f, ctx, chain), i > 0);
+    forget_session();
     SSL_CTX_free(ctx);
 }
 
@@ -227,15 +245,49 @@ TEST(a_ticket_resumes_and_still_shows_the_whole_chain)
     f->events.on_open = keep_chain;
     fixture_start(f);
     struct chain chain = make_chain();
-    connect_and_resume(f, TLS1_2_VERSION, NULL);
-    connect_and_resume(f, TLS1_3_VERSION, NULL);
-    connect_and_resume(f, TLS1_2_VERSION, &chain);
-    connect_and_resume(f, TLS1_3_VERSION, &chain);
+    connect_four_times(f, TLS1_2_VERSION, NULL);
+    connect_four_times(f, TLS1_3_VERSION, NULL);
+    connect_four_times(f, TLS1_2_VERSION, &chain);
+    connect_four_times(f, TLS1_3_VERSION, &chain);
     struct net_stats stats = fixture_stats(f);
     EXPECT_EQ(stats.handshakes, 16);
     EXPECT_EQ(stats.resumed, 12);
     free_chain(&chain);
     fixture_destroy(f);
+    for (int i = 0; i < LINK_CHAIN_MAX; i++)
+        buf_fini(&seen[i]);
+}
+
+TEST(a_ticket_of_tls_13_alone_is_good_at_another_hub_of_the_same_secret)
+{
+    static const unsigned char ours[TICKET_SECRET] = {1}, theirs[TICKET_SECRET] = {2};
+    static const struct {
+        const char *name;
+        int version;
+        const unsigned char *before, *after;
+        bool want;
+    } cases[] = {
+        {"1.3, the same secret",   TLS1_3_VERSION, ours, ours,   true },
+        {"1.3, another secret",    TLS1_3_VERSION, ours, theirs, false},
+        {"1.3, without a secret",  TLS1_3_VERSION, NULL, NULL,   false},
+        {"1.2, its keys are gone", TLS1_2_VERSION, ours, ours,   false},
+    };
+    struct chain chain = make_chain();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        for (int again = 0; again < 2; again++) {
+            struct fixture *f = fixture_create(1);
+            f->events.on_open = keep_chain;
+            f->config.ticket_secret = again ? cases[i].after : cases[i].before;
+            fixture_start(f);
+            SSL_CTX *ctx = context_of(f, cases[i].version, &chain);
+            bool resumed = connect_and_resume(f, ctx, &chain);
+            EXPECT_EQ_IN(cases[i].name, resumed, again && cases[i].want);
+            SSL_CTX_free(ctx);
+            fixture_destroy(f);
+        }
+        forget_session();
+    }
+    free_chain(&chain);
     for (int i = 0; i < LINK_CHAIN_MAX; i++)
         buf_fini(&seen[i]);
 }
@@ -450,8 +502,9 @@ TEST(clients_without_ecdsa_are_served_once_the_rsa_chain_is_there)
 TEST_MAIN(RUN(only_the_ciphers_and_versions_of_the_policy_are_spoken),
           RUN(renegotiation_is_refused),
           RUN(alpn_names_http_1_1_on_the_http_listener_and_else_says_nothing),
-          RUN(a_ticket_resumes_and_still_shows_the_whole_chain), RUN(junk_is_shown_the_door),
-          RUN(a_handshake_has_a_deadline_that_trickling_does_not_move),
+          RUN(a_ticket_resumes_and_still_shows_the_whole_chain),
+          RUN(a_ticket_of_tls_13_alone_is_good_at_another_hub_of_the_same_secret),
+          RUN(junk_is_shown_the_door), RUN(a_handshake_has_a_deadline_that_trickling_does_not_move),
           RUN(a_request_that_comes_with_the_end_of_the_handshake_and_of_the_peer_is_heard),
           RUN(broken_records_after_the_handshake_end_the_link),
           RUN(a_flood_of_key_updates_from_one_who_does_not_read_ends_the_link),

@@ -29,6 +29,7 @@ struct devices {
     int epoll;
     SSL_CTX *tls;
     size_t ready, connecting;
+    uint64_t resumed;
     size_t waiting; /* devices whose due_ns is set */
     uint32_t sweep_from;
     int64_t swept_ns, pinged_ns;
@@ -91,6 +92,9 @@ static SSL_CTX *tls_create(void)
         process_fail("OpenSSL: no such choice");
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* A hub that is killed says no farewell: for OpenSSL else an error that ends the session too.
+     */
+    SSL_CTX_set_options(tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(tls, on_ticket);
     return tls;
@@ -146,6 +150,11 @@ struct device *devices_at(struct devices *all, uint32_t index)
 size_t devices_ready(const struct devices *all)
 {
     return all->ready;
+}
+
+uint64_t devices_resumed(const struct devices *all)
+{
+    return all->resumed;
 }
 
 uint32_t device_number(const struct device *d)
@@ -306,6 +315,7 @@ static void shake_hands(struct device *d)
     ERR_clear_error();
     int rc = SSL_connect(d->ssl);
     if (rc == 1) {
+        d->of->resumed += (uint64_t)SSL_session_reused(d->ssl);
         send_connect(d);
         return;
     }

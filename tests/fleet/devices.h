@@ -82,8 +82,9 @@ struct devices *devices_create(const struct devices_config *config);
 void devices_destroy(struct devices *all); /* closes without a word */
 
 struct device *devices_at(struct devices *all, uint32_t index);
-size_t devices_ready(const struct devices *all); /* how many are DEVICE_READY */
-uint32_t device_number(const struct device *d);  /* in its id */
+size_t devices_ready(const struct devices *all);     /* how many are DEVICE_READY */
+uint64_t devices_resumed(const struct devices *all); /* handshakes so far that a ticket cut short */
+uint32_t device_number(const struct device *d);      /* in its id */
 
 /* Connect that device, `after_ms` from now at the earliest. It must be DEVICE_OFF. */
 void device_connect(struct device *d, int64_t after_ms);

@@ -40,7 +40,7 @@ struct story {
 static struct {
     unsigned devices, silent, keep_alive_s, hold_s, rounds, patches, pad, grow_max, closed,
         longest_ms, within_s;
-    bool tls;
+    bool tls, resume;
     const char *shards;
 } options = {.devices = 1000,
              .keep_alive_s = 4,
@@ -244,6 +244,7 @@ static void open_fleet(int receive_bytes)
                                  .prefix = prefix,
                                  .count = options.devices,
                                  .tls = options.tls,
+                                 .resume = options.resume,
                                  .subscribe = true,
                                  .keep_alive_s = options.keep_alive_s,
                                  .receive_bytes = receive_bytes,
@@ -386,6 +387,11 @@ static void settle(int64_t began)
     }
 }
 
+static const char *transport(void)
+{
+    return !options.tls ? "TCP" : options.resume ? "TLS with tickets" : "TLS";
+}
+
 /* Comes back with the seconds it took until all were back. */
 static double storm_round(unsigned round)
 {
@@ -396,19 +402,23 @@ static double storm_round(unsigned round)
     for (uint32_t i = 0; i < options.devices; i++)
         stories[i].closed = 0;
     struct asker asker;
+    uint64_t resumed = devices_resumed(devices);
     int64_t began = devices_now();
     asker_start(&asker);
     settle(began);
     double took = since_s(began), longest = asker_end(&asker);
     for (uint32_t i = 0; i < options.devices; i++)
         most = stories[i].closed > most ? stories[i].closed : most;
+    resumed = devices_resumed(devices) - resumed;
+    if (options.resume && resumed < options.devices)
+        process_fail("%llu of %u sessions were resumed", (unsigned long long)resumed,
+                     options.devices);
     if (most >= TRIES_MAX)
         process_fail("a device needed %u tries", most + 1);
     mark_all(options.devices, round);
     printf("storm: %u devices over %s back in %.1f s (%.0f/s), each in %u tries at most, longest "
            "REST call meanwhile %.0f ms\n",
-           options.devices, options.tls ? "TLS" : "TCP", took, options.devices / took, most + 1,
-           longest * 1000);
+           options.devices, transport(), took, options.devices / took, most + 1, longest * 1000);
     if (options.longest_ms && longest * 1000 > options.longest_ms)
         process_fail("a REST call took more than %u ms", options.longest_ms);
     return took;
@@ -425,7 +435,7 @@ static void storm(void)
     for (unsigned round = 1; round <= options.rounds; round++)
         all_s += storm_round(round);
     printf("storms: %u reconnects over %s in %.1f s\n", options.rounds * options.devices,
-           options.tls ? "TLS" : "TCP", all_s);
+           transport(), all_s);
     if (options.within_s && all_s > options.within_s)
         process_fail("more than %u s", options.within_s);
     hub_end(SIGTERM);
@@ -526,7 +536,8 @@ static _Noreturn void help(int code)
 {
     FILE *out = code ? stderr : stdout;
     fprintf(out, "fleet TWINHUB stay|storm|slow: many devices on one hub\n\n"
-                 "  --tls            over TLS\n  --shards N       of the hub [one a core]\n");
+                 "  --tls            over TLS\n  --resume         storm: all offer their tickets\n"
+                 "  --shards N       of the hub [one a core]\n");
     for (size_t i = 0; i < COUNT(numbers); i++)
         fprintf(out, "  --%-10s N   %s [%u]\n", numbers[i].name, numbers[i].help,
                 *numbers[i].number);
@@ -540,6 +551,10 @@ static void read_flags(int argc, char **argv)
         size_t row = 0;
         if (strcmp(argv[i], "--tls") == 0) {
             options.tls = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--resume") == 0) {
+            options.resume = true;
             continue;
         }
         if (strcmp(argv[i], "--shards") == 0 && i + 1 < argc) {

@@ -60,6 +60,33 @@ void token_sign(struct buf *out, struct span resource, struct span key, int64_t 
         buf_printf(out, "&skn=%.*s", SPAN_ARG(policy));
 }
 
+void sas_json_put(struct buf *out, struct span who)
+{
+    uint8_t primary[32], secondary[32];
+    key_bytes(primary, who, SPAN("primary"));
+    key_bytes(secondary, who, SPAN("secondary"));
+    buf_text(out, "\"authentication\":{\"type\":\"sas\",\"symmetricKey\":{\"primaryKey\":\"");
+    text_put_base64(out, span_of(primary, 32));
+    buf_text(out, "\",\"secondaryKey\":\"");
+    text_put_base64(out, span_of(secondary, 32));
+    buf_text(out, "\"}}");
+}
+
+void identity_put(struct world *w, const char *who)
+{
+    struct span module = span_text(who), device = uri_cut(&module, '/');
+    struct buf path = {0}, json = {0};
+    buf_printf(&path, "/devices/%.*s%s%.*s", SPAN_ARG(device), module.len ? "/modules/" : "",
+               SPAN_ARG(module));
+    buf_byte(&path, 0);
+    buf_byte(&json, '{');
+    sas_json_put(&json, span_text(who));
+    buf_byte(&json, '}');
+    CHECK(world_rest(w, "PUT", (char *)path.data, NULL, buf_span(&json), NULL) == 200);
+    buf_fini(&path);
+    buf_fini(&json);
+}
+
 struct token_parts {
     struct span who, slot, policy;
     struct span host, at, resource, key, sig;

@@ -27,6 +27,9 @@
 
 enum { CERTS_MAX = 8 };
 
+/* When transcripts begin, wall_ms. */
+#define CREDENTIALS_START_MS 1772619630500LL
+
 struct certs {
     size_t count;
     struct named_cert {
@@ -39,6 +42,10 @@ struct certs {
 void key_bytes(uint8_t out[32], struct span who, struct span slot);
 /* base64; `name` is "WHO:SLOT". */
 void key_put(struct buf *out, struct span name);
+/* `"authentication":{…}` with both keys of `who`. */
+void sas_json_put(struct buf *out, struct span who);
+/* Register `who` (d1, d1/m1) with them. */
+void identity_put(struct world *w, const char *who);
 /* A token from parts: the resource as sent, a key, the expiry, a policy (empty: none). */
 void token_sign(struct buf *out, struct span resource, struct span key, int64_t expiry_s,
                 struct span policy);

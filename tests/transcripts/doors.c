@@ -107,20 +107,12 @@ size_t check_log(void)
 void doors_open(bool json_log)
 {
     struct world_options options = {
-        .shards = 2, .seed = 11, .wall_ms = 1772619630500, .arena_size = 48 << 20};
+        .shards = 2, .seed = 11, .wall_ms = CREDENTIALS_START_MS, .arena_size = 48 << 20};
     world_start(&doors.world, &options);
     doors.world.log_kept = true;
     doors.world.cluster.log_json = json_log;
     doors.said = 0;
-    struct buf b = {0};
-    buf_text(&b, "{\"authentication\":{\"symmetricKey\":{\"primaryKey\":\"");
-    key_put(&b, SPAN(DOORS_DEVICE ":primary"));
-    buf_text(&b, "\",\"secondaryKey\":\"");
-    key_put(&b, SPAN(DOORS_DEVICE ":secondary"));
-    buf_text(&b, "\"}}}");
-    EXPECT_EQ(world_rest(&doors.world, "PUT", "/devices/" DOORS_DEVICE, NULL, buf_span(&b), NULL),
-              200);
-    buf_fini(&b);
+    identity_put(&doors.world, DOORS_DEVICE);
 }
 
 void doors_close(void)

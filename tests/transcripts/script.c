@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 /* 2026-03-04T10:20:30.5Z */
-#define START_MS 1772619630500LL
 
 /* ---- saying what is wrong ---- */
 
@@ -163,15 +162,8 @@ static void on_identity(struct script *s, struct span rest)
         buf_printf(&json, ",\"moduleId\":\"%.*s\"", SPAN_ARG(module));
     }
     if (!text.len || !memmem(text.data, text.len, "\"authentication\"", 16)) {
-        uint8_t primary[32], secondary[32];
-        key_bytes(primary, id, SPAN("primary"));
-        key_bytes(secondary, id, SPAN("secondary"));
-        buf_text(&json,
-                 ",\"authentication\":{\"type\":\"sas\",\"symmetricKey\":{\"primaryKey\":\"");
-        text_put_base64(&json, span_of(primary, 32));
-        buf_text(&json, "\",\"secondaryKey\":\"");
-        text_put_base64(&json, span_of(secondary, 32));
-        buf_text(&json, "\"}}");
+        buf_byte(&json, ',');
+        sas_json_put(&json, id);
     }
     buf_printf(&json, "%s%.*s}", text.len ? "," : "", SPAN_ARG(text));
     call(s, "PUT", buf_span(&path), buf_span(&json));
@@ -452,7 +444,7 @@ bool script_run(const char *file, int line, struct span text, const struct mode 
                     .trace = mode->trace,
                     .trace_owner = mode->trace_owner,
                     .arena_size = 48 << 20, /* ASan marks all of it for every world */
-                    .wall_ms = START_MS},
+                    .wall_ms = CREDENTIALS_START_MS},
         .messages = messages
     };
     s->vars.compute = compute;

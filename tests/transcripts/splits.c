@@ -25,8 +25,6 @@
 #include "script.h"
 #include "wire/mqtt.h"
 
-#define START_MS 1772619630500LL /* when transcripts begin: their tokens are good */
-
 enum {
     SESSION_MAX = 4096, /* longer ones are left out */
     WIRES_MAX = 256,    /* of one case */
@@ -233,19 +231,6 @@ static void take_end(struct result *r, const struct world *w)
 
 /* ---- the hub they are said to ---- */
 
-static void put_identity(struct world *w, const char *path, const char *primary,
-                         const char *secondary)
-{
-    struct buf json = {0};
-    buf_text(&json, "{\"authentication\":{\"symmetricKey\":{\"primaryKey\":\"");
-    key_put(&json, span_text(primary));
-    buf_text(&json, "\",\"secondaryKey\":\"");
-    key_put(&json, span_text(secondary));
-    buf_text(&json, "\"}}}");
-    CHECK(world_rest(w, "PUT", path, NULL, buf_span(&json), NULL) == 200);
-    buf_fini(&json);
-}
-
 /* `cut` bytes, then the rest; or, with cut 0, byte by byte. */
 static void say(struct wire *wire, struct span bytes, size_t cut)
 {
@@ -268,13 +253,13 @@ static struct result replay(const struct session *s, size_t cut)
     struct result r = {0};
     struct world_options options = {.shards = 2,
                                     .seed = 25,
-                                    .wall_ms = START_MS,
+                                    .wall_ms = CREDENTIALS_START_MS,
                                     .arena_size = 43 << 20, /* no turn begins with less */
                                     .trace = on_change,
                                     .trace_owner = &r};
     world_start(&w, &options);
-    put_identity(&w, "/devices/d1", "d1:primary", "d1:secondary");
-    put_identity(&w, "/devices/d1/modules/m1", "d1/m1:primary", "d1/m1:secondary");
+    identity_put(&w, "d1");
+    identity_put(&w, "d1/m1");
     w.log_kept = true;
     struct wire *wire = wire_open(&w, s->kind, (unsigned)s->bytes.len);
     say(wire, buf_span(&s->bytes), cut);
