@@ -62,7 +62,7 @@ static void make_part(const struct ticket_series *s, const char *part, int64_t h
 
 static struct ticket_key make_key(const struct ticket_series *s, int64_t hour)
 {
-    struct ticket_key key;
+    struct ticket_key key = {0};
     make_part(s, "name", hour, key.name, sizeof(key.name));
     make_part(s, "cipher", hour, key.cipher, sizeof(key.cipher));
     make_part(s, "mac", hour, key.mac, sizeof(key.mac));

@@ -26,7 +26,6 @@ enum {
     PAUSE_MS = 300,  /* before the call fails; what was acknowledged before has arrived by then */
     WHEN_MAX = 30,   /* which call fails */
     WARM_MS = 4000,  /* to see what is called */
-    RSA_MS = 30000,  /* for the hub to make a certificate in the background */
     LIMIT_MS = 5000, /* to reach the call */
     FULL_MS = 3000,
     AGAIN_LIMIT_MS = 1000,
@@ -149,16 +148,6 @@ static void fail_under_load(struct trial *t, uint32_t site, uint64_t nth, int er
     t->rounds++;
 }
 
-static void wait_for_rsa(const struct trial *t)
-{
-    bool there = false;
-    for (int64_t until = now_ns() + RSA_MS * 1000000LL; !there && now_ns() < until; sleep_ms(20)) {
-        struct buf pem = hub_file(&t->hub, "server-rsa.pem");
-        there = pem.len > 0;
-        buf_fini(&pem);
-    }
-}
-
 /* ---- under load, without space ---- */
 
 /* What is only made ahead, and what brings the base up to date, is tried again later. */
@@ -213,7 +202,7 @@ static void fill_under_load(struct trial *t, uint32_t site)
 static void run_load(struct trial *t)
 {
     bool is_called[FAULT_SITES];
-    wait_for_rsa(t);
+    hub_wait_rsa(&t->hub);
     look(t);
     load_connect(&t->load);
     load_run(&t->load, WARM_MS);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_MS = 20000 };
+enum { START_MS = 20000, RSA_MS = 30000 };
 
 int64_t now_ns(void)
 {
@@ -244,6 +244,16 @@ struct buf hub_file(const struct hub *h, const char *name)
     }
     fclose(f);
     return out;
+}
+
+void hub_wait_rsa(const struct hub *h)
+{
+    bool there = false;
+    for (int64_t until = now_ns() + RSA_MS * 1000000LL; !there && now_ns() < until; sleep_ms(20)) {
+        struct buf pem = hub_file(h, "server-rsa.pem");
+        there = pem.len > 0;
+        buf_fini(&pem);
+    }
 }
 
 /* /proc/PID/status, which stays readable when the process is not dumpable. */

@@ -67,6 +67,9 @@ void hub_create_identity(struct hub *h, const char *device, const char *module);
 /* A file of the hub: "log", or a name below its data directory. The caller frees with buf_fini. */
 struct buf hub_file(const struct hub *h, const char *name);
 
+/* Until the certificate that it makes in the background is there, half a minute at most. */
+void hub_wait_rsa(const struct hub *h);
+
 /* What the kernel says of its memory; bytes. */
 struct hub_memory {
     int64_t virtual, resident, anonymous; /* the last: heap and stacks */

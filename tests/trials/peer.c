@@ -98,11 +98,12 @@ bool peer_send_text(struct peer *p, const char *text)
     return peer_send(p, span_text(text));
 }
 
+/* What was answered before an end is still there to be read, the end comes after it. */
 void peer_try_send(struct peer *p, struct span bytes)
 {
     if (p->fd >= 0 && !p->ended &&
-        send(p->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
-        lost(p);
+        send(p->fd, bytes.data, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        p->reset |= errno == ECONNRESET;
 }
 
 bool peer_receive(struct peer *p, int within_ms)
