@@ -1,5 +1,6 @@
 #include "store/lmdb_base.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/list.h"
@@ -156,9 +157,11 @@ static int put_mark(struct base *b, struct mark m)
     return lmdb_writer_put_mark(&base_of(b)->writer, m);
 }
 
+/* The last write before a disk is full comes to an end half-way, which LMDB calls EIO. */
 static int commit(struct base *b)
 {
-    return lmdb_writer_commit(&base_of(b)->writer);
+    int error = lmdb_writer_commit(&base_of(b)->writer);
+    return error == EIO && lmdb_file_is_full(base_of(b)->file) ? ENOSPC : error;
 }
 
 /* A backup that was killed has left its entry among the readers: it would keep old pages for ever.

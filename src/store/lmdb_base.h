@@ -2,7 +2,8 @@
  *
  * Each commit syncs what it wrote but not the page that names it (MDB_NOMETASYNC): the next commit,
  * or base_sync, does. So a power cut undoes the last transaction at most. No space, in a commit's
- * sync as in its writes, undoes the transaction and is no failure.
+ * sync as in its writes, undoes the transaction and is no failure. LMDB does not tell a short write
+ * from EIO: with no space left both are taken for the former.
  *
  * Memory   base_close frees it; the file and the random source are the caller's
  * Threads  as base.h says
