@@ -377,7 +377,7 @@ void serve_put_connection_string(struct buf *b, struct span host, unsigned https
                                  const struct policy *policy)
 {
     buf_printf(b, "HostName=%.*s", SPAN_ARG(host));
-    if (https != 443)
+    if (https && https != 443)
         buf_printf(b, ":%u", https);
     buf_printf(b, ";SharedAccessKeyName=%.*s;SharedAccessKey=", SPAN_ARG(policy_name(policy)));
     text_put_base64(b, key_span(&policy->keys[0]));
@@ -403,6 +403,22 @@ static bool write_connection(struct hub_process *p, struct buf *text, struct buf
     return ok;
 }
 
+static void put_next(struct buf *out, const char *data, unsigned https)
+{
+    if (!https) {
+        buf_text(out, "\n\nThe client commands (twinhub device, module, twin) need HTTPS: --https "
+                      "PORT.\n");
+        return;
+    }
+    buf_text(out, "\n\nNext, in another terminal:\n  twinhub device create d1");
+    struct buf initial = {0};
+    settings_default_data(&initial);
+    if (!span_eq(buf_span(&initial), span_text(data)))
+        buf_printf(out, " --data %s", data);
+    buf_fini(&initial);
+    buf_text(out, "\n");
+}
+
 static bool tell(struct hub_process *p, struct buf *why)
 {
     static const char *const names[] = {"MQTT over TLS", "REST and MQTT over WebSocket, TLS",
@@ -423,13 +439,7 @@ static bool tell(struct hub_process *p, struct buf *why)
     pki_fingerprint(p->pki, &out);
     buf_text(&out, "\n\nService connection string (policy iothubowner):\n  ");
     buf_put(&out, buf_span(&connection));
-    buf_text(&out, "\n\nNext, in another terminal:\n  twinhub device create d1");
-    struct buf initial = {0};
-    settings_default_data(&initial);
-    if (!span_eq(buf_span(&initial), span_text(set->data)))
-        buf_printf(&out, " --data %s", set->data);
-    buf_fini(&initial);
-    buf_text(&out, "\n");
+    put_next(&out, set->data, p->ports[1]);
     fwrite(out.data, 1, out.len, stdout);
     fflush(stdout);
     buf_fini(&out);

@@ -18,7 +18,7 @@ MUST_USE bool serve_read_certificates(const struct setting_list *files,
                                       struct span out[CERTIFICATES_MAX], size_t *count,
                                       struct buf *why);
 
-/* HostName=…;SharedAccessKeyName=…;SharedAccessKey=… */
+/* HostName=…;SharedAccessKeyName=…;SharedAccessKey=…; `https` 0: there is no such port to name. */
 void serve_put_connection_string(struct buf *b, struct span host, unsigned https,
                                  const struct policy *policy);
 

@@ -271,5 +271,13 @@ printf x | dd of="$dir/r2/twinhub.hdr" bs=1 seek=60 conv=notrunc 2>/dev/null
 expect "damage" 1 "^damage  header: .*checksum does not match" "" check --data "$dir/r2"
 expect "damage, as JSON" 1 '{"part":"header","text":' "" check --data "$dir/r2" --json
 
+# ---- a hub without HTTPS ----
+start "$dir/plain" 0 18883
+cp "$dir/hub.out" "$dir/out"
+grep -q "need HTTPS: --https PORT" "$dir/out" || fail "a hub without HTTPS says what for it would be needed"
+expect "a name without a port" 0 "^HostName=127.0.0.21;SharedAccessKeyName=" "" connection-string --data "$dir/plain"
+expect "nobody there" 69 "" "no hub answers at 127.0.0.21:" device list --data "$dir/plain"
+stop
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
