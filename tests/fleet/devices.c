@@ -152,6 +152,11 @@ size_t devices_ready(const struct devices *all)
     return all->ready;
 }
 
+size_t devices_under_way(const struct devices *all)
+{
+    return all->connecting + all->waiting;
+}
+
 uint64_t devices_resumed(const struct devices *all)
 {
     return all->resumed;

@@ -83,6 +83,7 @@ void devices_destroy(struct devices *all); /* closes without a word */
 
 struct device *devices_at(struct devices *all, uint32_t index);
 size_t devices_ready(const struct devices *all);     /* how many are DEVICE_READY */
+size_t devices_under_way(const struct devices *all); /* connecting, or asked to */
 uint64_t devices_resumed(const struct devices *all); /* handshakes so far that a ticket cut short */
 uint32_t device_number(const struct device *d);      /* in its id */
 

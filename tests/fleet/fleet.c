@@ -3,6 +3,8 @@
  *   fleet TWINHUB stay  [flags]   all connect and stay (the silent ones are closed in time), then
  *                                 each gets a desired patch that is its own, once
  *   fleet TWINHUB storm [flags]   the hub is killed and started again: all come back
+ *   fleet TWINHUB takeover [flags]   devices of one name take the connection from each other; one
+ *                                 is left, and hears
  *   fleet TWINHUB slow  [flags]   nobody reads while each twin is patched many times: the hub does
  *                                 not grow; then all read, or come back, and have the last one
  *
@@ -58,6 +60,7 @@ static struct {
 } hub;
 
 static struct devices *devices;
+static uint32_t among; /* so many names for them all; 0: each has its own */
 static struct story *stories;
 static struct service service;
 static bool hub_is_up, come_back;
@@ -243,6 +246,7 @@ static void open_fleet(int receive_bytes)
                                  .host = "localhost",
                                  .prefix = prefix,
                                  .count = options.devices,
+                                 .among = among,
                                  .tls = options.tls,
                                  .resume = options.resume,
                                  .subscribe = true,
@@ -441,6 +445,43 @@ static void storm(void)
     hub_end(SIGTERM);
 }
 
+/* ---- takeover ---- */
+
+/* Devices of one name take the connection from each other, and come back for it. */
+static void takeover(void)
+{
+    among = 1;
+    hub_start();
+    service_create_devices(&service, prefix, 0, 1, "{\"rate\":30}");
+    open_fleet(0);
+    come_back = true;
+    for (uint32_t i = 0; i < options.devices; i++)
+        device_connect(devices_at(devices, i), 0);
+    turn_for(options.hold_s);
+    come_back = false;
+    int64_t began = devices_now();
+    while (devices_under_way(devices) || devices_ready(devices) != 1) {
+        devices_turn(devices, 10);
+        if (since_s(began) > GIVE_UP_S)
+            process_fail("%zu are connected", devices_ready(devices));
+    }
+    uint64_t taken = 0;
+    for (uint32_t i = 0; i < options.devices; i++)
+        taken += stories[i].closed;
+    if (taken < options.devices)
+        process_fail("only %llu were taken over", (unsigned long long)taken);
+    service_mark_devices(&service, prefix, 0, 1, 1, 20);
+    while (!marked(options.devices) && since_s(began) < 2 * GIVE_UP_S)
+        devices_turn(devices, 10);
+    turn_for(0.5); /* for what should not come */
+    if (marked(options.devices) != 1)
+        process_fail("%u of one name got its patch", marked(options.devices));
+    printf("takeover: %u devices of one name over %s, %llu taken over in %u s; the last one is "
+           "connected and hears\n",
+           options.devices, transport(), (unsigned long long)taken, options.hold_s);
+    hub_end(SIGTERM);
+}
+
 /* ---- slow ---- */
 
 static uint32_t behind(void)
@@ -535,7 +576,7 @@ static const struct flag {
 static _Noreturn void help(int code)
 {
     FILE *out = code ? stderr : stdout;
-    fprintf(out, "fleet TWINHUB stay|storm|slow: many devices on one hub\n\n"
+    fprintf(out, "fleet TWINHUB stay|storm|takeover|slow: many devices on one hub\n\n"
                  "  --tls            over TLS\n  --resume         storm: all offer their tickets\n"
                  "  --shards N       of the hub [one a core]\n");
     for (size_t i = 0; i < COUNT(numbers); i++)
@@ -585,9 +626,10 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } trials[] = {
-        {"stay",  stay },
-        {"storm", storm},
-        {"slow",  slow }
+        {"stay",     stay    },
+        {"storm",    storm   },
+        {"takeover", takeover},
+        {"slow",     slow    }
     };
     if (argc < 3)
         help(argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2);
