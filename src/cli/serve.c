@@ -23,6 +23,7 @@
 enum {
     STOP_MS = 8000, /* to answer what is in flight; with closing, under the ten seconds promised */
     STOP_CLOSE_MS = 1000,
+    DAY_MS = 86400000,
     CHECKPOINT_MS = 500, /* to bring the base up to date; the journal has the rest */
     RECENT_MAX = 4096,   /* live entities a shard keeps though nobody needs them */
     MODULES_MAX = 50,
@@ -48,6 +49,7 @@ struct hub_process {
     atomic_uint stopped;
     bool stopping;
     int64_t stop_by_ms;
+    int64_t renew_ms; /* when the certificates are looked at next */
 };
 
 /* ---- what the shards are given ---- */
@@ -146,12 +148,11 @@ static void on_wake(void *ctx)
 
 static void renew_certificates(struct hub_process *p, struct now now)
 {
-    static int64_t next_ms;
     struct buf why = {0};
     bool changed = false;
-    if (now.mono_ms < next_ms)
+    if (now.mono_ms < p->renew_ms)
         return;
-    next_ms = now.mono_ms + 86400000;
+    p->renew_ms = now.mono_ms + DAY_MS;
     struct net_certificate certificates[2];
     if (!pki_renew(p->pki, now, &changed, &why) ||
         (changed &&
@@ -329,10 +330,12 @@ static void make_cluster(struct hub_process *p)
 static bool open_net(struct hub_process *p, struct buf *why)
 {
     const struct settings *set = &p->settings;
+    struct now now = system_now();
     p->pki = pki_open(set->data, (const char *const *)set->hosts.at, set->hosts.count,
-                      system_random(), system_now(), why);
+                      system_random(), now, why);
     if (!p->pki)
         return false;
+    p->renew_ms = now.mono_ms + DAY_MS; /* what is in date now is so for longer */
     struct net_config config = net_defaults(p->cluster.count, system_random());
     config.ticket_secret = embedded_dir_directory(p->dir)->master_key;
     p->net = net_create(&config, why);

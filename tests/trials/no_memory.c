@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ANSWER_MS = 3000, END_MS = 1000, STILL = 3, STILL_MS = 20, EXIT_MEMORY = 70, SKIPPED = 77 };
+enum { ANSWER_MS = 3000, END_MS = 1000, STILL = 10, STILL_MS = 20, EXIT_MEMORY = 70, SKIPPED = 77 };
 
 struct trial {
     struct hub hub;
@@ -238,6 +238,20 @@ static void run(struct trial *t, uint64_t total, uint64_t rounds,
         one(t, all ? i + 1 : 1 + test_random(&t->seed) % total);
 }
 
+/* What one allocates: the least of a few, since the hub has other work now and then. */
+static uint64_t conversation(struct trial *t)
+{
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = atomic_load(&t->fault->allocations);
+        if (!converse(t))
+            process_fail("a hub with memory does not converse");
+        uint64_t of_this = atomic_load(&t->fault->allocations) - before;
+        least = of_this < least ? of_this : least;
+    }
+    return least;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
@@ -252,14 +266,10 @@ int main(int argc, char **argv)
     hub_start(&t.hub, NULL);
     hub_wait_rsa(&t.hub); /* what it allocates is not the conversation's */
     hub_create_identity(&t.hub, "frail", NULL);
-    if (!converse(&t))
-        process_fail("a hub with memory does not converse");
-    uint64_t before = atomic_load(&t.fault->allocations);
-    (void)!converse(&t);
-    uint64_t total = atomic_load(&t.fault->allocations) - before;
+    uint64_t total = conversation(&t);
     run(&t, total, rounds, fail_at);
     hub_end(&t.hub, SIGKILL);
-    before = atomic_load(&t.fault->allocations);
+    uint64_t before = atomic_load(&t.fault->allocations);
     start(&t);
     (void)settle(&t);
     uint64_t starting = atomic_load(&t.fault->allocations) - before;
