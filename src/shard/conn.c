@@ -250,7 +250,8 @@ static bool is_behind(const struct conn *c)
 static bool may_run(const struct conn *c)
 {
     return !c->ended && !c->parked && !c->waits_room && !c->moving && !c->finish && !c->calling &&
-           c->replies < UNANSWERED_MAX && !c->shard->failed && !c->shard->stopping && !is_behind(c);
+           !mqtt_conn_greets(c) && c->replies < UNANSWERED_MAX && !c->shard->failed &&
+           !c->shard->stopping && !is_behind(c);
 }
 
 /* Its next operation waits for the store; what comes behind it is looked at for pings. */

@@ -57,7 +57,7 @@ struct conn {
     struct live *who, *device; /* once open; both stay in memory */
     enum credential_method method;
     uint64_t fingerprint;
-    uint64_t greeting; /* the batch CONNACK waits for: nothing may leave before it */
+    uint64_t greeting; /* the batch CONNACK waits for */
     int64_t expiry_s;
     /* HTTP, then WebSocket: */
     struct http http;
@@ -97,6 +97,8 @@ void conn_sweep(struct shard *s);
 /* Use bytes of `in`, at most OPS_A_TURN packets; returns how many bytes were used. */
 size_t mqtt_conn_run(struct conn *c, struct span in);
 void mqtt_conn_end(struct conn *c);
+/* Is CONNACK held? What comes behind CONNECT is used after it (mqtt 2.1). */
+bool mqtt_conn_greets(const struct conn *c);
 /* Answer the PINGREQs among what waits in c->in, and count the others. */
 void mqtt_conn_pings(struct conn *c);
 

@@ -176,9 +176,8 @@ static bool step(struct conn *c, const struct mqtt_packet *p)
         c->target = shard_of(s->cluster, action.login.user.device);
         return false;
     }
-    if (s->out.len && (p->type == MQTT_PUBLISH || c->greeting > s->hub.durable))
-        conn_out(c, buf_span(&s->out), 0,
-                 p->type == MQTT_PUBLISH); /* a PUBACK, or before CONNACK */
+    if (s->out.len && p->type == MQTT_PUBLISH)
+        conn_out(c, buf_span(&s->out), 0, 1); /* a PUBACK, in its order */
     else if (s->out.len)
         conn_out_now(c, buf_span(&s->out));
     if (st != OK) {
@@ -205,10 +204,17 @@ static bool step(struct conn *c, const struct mqtt_packet *p)
     return true;
 }
 
+bool mqtt_conn_greets(const struct conn *c)
+{
+    return c->mark_count && c->marks[0].batch <= c->greeting;
+}
+
 size_t mqtt_conn_run(struct conn *c, struct span in)
 {
     size_t at = 0;
-    for (int n = 0; n < OPS_A_TURN && !c->ended && c->replies < UNANSWERED_MAX; n++) {
+    for (int n = 0; n < OPS_A_TURN && !c->ended && !mqtt_conn_greets(c) &&
+                    c->replies < UNANSWERED_MAX;
+         n++) {
         struct mqtt_packet packet;
         size_t used;
         enum status st = mqtt_decode(span_skip(in, at), MQTT_PACKET_MAX, &packet, &used);

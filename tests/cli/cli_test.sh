@@ -23,6 +23,7 @@ fail() {
 
 # start DATA HTTPS MQTTS: a hub, up when it returns
 start() {
+  : >"$dir/hub.out" # the child empties it too, but perhaps after we have looked
   ASAN_OPTIONS=detect_leaks=1 "$twinhub" serve --data "$1" --bind 127.0.0.21 --host 127.0.0.21 --https "$2" --mqtts "$3" \
     >"$dir/hub.out" 2>"$dir/hub.err" &
   hub=$!

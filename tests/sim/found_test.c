@@ -113,6 +113,10 @@ TEST(a_session_that_an_older_connection_just_made_is_shown_when_it_is_durable)
     start(&(struct world_options){.seed = 1, .manual_sync = true});
     create("d1");
     struct wire *old = connect_as("d1", false);
+    world_sync(&w);
+    world_settle(&w);
+    EXPECT_SPAN(buf_span(&old->to_peer), SPAN("\x20\x02\x00\x00"));
+    buf_clear(&old->to_peer);
     subscribe(old);
     EXPECT_EQ(old->to_peer.len, 0);
     struct wire *d = connect_as("d1", false); /* takes over */
