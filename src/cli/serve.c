@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/pki.h"
 #include "net/system.h"
+#include "net/ticket.h"
 #include "shard/shard.h"
 #include "store/embedded_dir.h"
 #include "store/segment.h"
@@ -50,6 +51,7 @@ struct hub_process {
     bool stopping;
     int64_t stop_by_ms;
     int64_t renew_ms; /* when the certificates are looked at next */
+    bool renewed;     /* and are newer than those in use */
 };
 
 /* ---- what the shards are given ---- */
@@ -149,14 +151,16 @@ static void on_wake(void *ctx)
 static void renew_certificates(struct hub_process *p, struct now now)
 {
     struct buf why = {0};
-    bool changed = false;
+    bool changed;
     if (now.mono_ms < p->renew_ms)
         return;
     p->renew_ms = now.mono_ms + DAY_MS;
-    struct net_certificate certificates[2];
-    if (!pki_renew(p->pki, now, &changed, &why) ||
-        (changed &&
-         !net_certificates(p->net, certificates, pki_certificates(p->pki, certificates), &why))) {
+    bool renewed = pki_renew(p->pki, now, &changed, &why);
+    p->renewed |= changed; /* one of two, perhaps, and until they could be loaded */
+    struct net_certificate ready[2];
+    if (p->renewed)
+        p->renewed = !net_certificates(p->net, ready, pki_certificates(p->pki, ready), &why);
+    if (!renewed || p->renewed) {
         buf_byte(&why, 0);
         say(p, LOG_ERROR, "the certificate cannot be renewed", (const char *)why.data);
     }
@@ -337,6 +341,7 @@ static bool open_net(struct hub_process *p, struct buf *why)
         return false;
     p->renew_ms = now.mono_ms + DAY_MS; /* what is in date now is so for longer */
     struct net_config config = net_defaults(p->cluster.count, system_random());
+    _Static_assert((int)SEAL_KEY == TICKET_SECRET, "the one is used for the other");
     config.ticket_secret = embedded_dir_directory(p->dir)->master_key;
     p->net = net_create(&config, why);
     struct net_certificate certificates[2];

@@ -3,12 +3,13 @@
  * A ticket sealed with the previous key still opens, and is renewed; older ones do not.
  *
  * TLS 1.2: random keys, in memory alone, so that one that leaks opens at most two hours of what was
- * recorded.
+ * recorded. TLS 1.3 with a client's certificate: random keys, too, for its ticket shows that.
  *
- * TLS 1.3: a series made from a secret, by the hour of the day, so that a hub that was started
- * again opens the tickets of the one before, as does any hub that has the secret: a fleet that
- * comes back is spared the full handshakes. A connection resumed there has a key exchange of its
- * own, so such a key opens nothing that was recorded.
+ * TLS 1.3 without: a series made from a secret and the hour (since 1970), so that a hub that was
+ * started again opens the tickets of the one before, as does any hub that has the secret: a fleet
+ * that comes back is spared the full handshakes. A connection resumed there has a key exchange of
+ * its own and shows nothing of who it is, so such a key opens nothing that was recorded, and no
+ * door.
  *
  * Pure: time and randomness come in.
  *

@@ -20,11 +20,38 @@ static char no_password[] = "";
 
 struct tls_server {
     struct random random;
-    pthread_mutex_t lock;   /* guards all below; held for a copy */
-    SSL_CTX *ctx;           /* NULL until certificates are loaded */
-    struct tickets tickets; /* of TLS 1.2 */
-    struct ticket_series series;
+    pthread_mutex_t lock;         /* guards all below; held for a copy */
+    SSL_CTX *ctx;                 /* NULL until certificates are loaded */
+    struct tickets tickets_12;    /* of TLS 1.2 */
+    struct tickets tickets_13;    /* of TLS 1.3, with a client's certificate */
+    struct ticket_series lasting; /* of TLS 1.3, without */
 };
+
+static struct ticket_key seal_with(struct tls_server *t, bool is_13, bool has_certificate)
+{
+    struct now now = system_now();
+    pthread_mutex_lock(&t->lock);
+    struct ticket_key key =
+        is_13 && !has_certificate
+            ? ticket_series_seal(&t->lasting, now.wall_ms)
+            : tickets_seal(is_13 ? &t->tickets_13 : &t->tickets_12, t->random, now.mono_ms);
+    pthread_mutex_unlock(&t->lock);
+    return key;
+}
+
+static enum ticket_age open_with(struct tls_server *t, bool is_13, const unsigned char *name,
+                                 struct ticket_key *key, bool *lasting)
+{
+    struct now now = system_now();
+    pthread_mutex_lock(&t->lock);
+    enum ticket_age age =
+        tickets_open(is_13 ? &t->tickets_13 : &t->tickets_12, name, now.mono_ms, key);
+    *lasting = is_13 && age == TICKET_UNKNOWN;
+    if (*lasting)
+        age = ticket_series_open(&t->lasting, name, now.wall_ms, key);
+    pthread_mutex_unlock(&t->lock);
+    return age;
+}
 
 /* OpenSSL's callback for both ways: 0 means "no such ticket", 2 "renew it", below 0 ends the
  * handshake. The values of enum ticket_age are its own. */
@@ -33,18 +60,12 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 {
     struct tls_server *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     struct ticket_key key;
-    bool in_series = SSL_version(ssl) == TLS1_3_VERSION;
-    struct now now = system_now();
-    enum ticket_age age = TICKET_CURRENT;
-    pthread_mutex_lock(&t->lock);
+    bool is_13 = SSL_version(ssl) == TLS1_3_VERSION, lasting;
+    int found = TICKET_CURRENT;
     if (encrypt)
-        key = in_series ? ticket_series_seal(&t->series, now.wall_ms)
-                        : tickets_seal(&t->tickets, t->random, now.mono_ms);
+        key = seal_with(t, is_13, SSL_get0_peer_certificate(ssl));
     else
-        age = in_series ? ticket_series_open(&t->series, name, now.wall_ms, &key)
-                        : tickets_open(&t->tickets, name, now.mono_ms, &key);
-    pthread_mutex_unlock(&t->lock);
-    int found = (int)age;
+        found = (int)open_with(t, is_13, name, &key, &lasting);
     if (!found)
         return 0;
     if (encrypt) {
@@ -71,10 +92,26 @@ static int on_ticket_made(SSL *ssl, void *arg)
     return 1;
 }
 
+/* Sealed with a key of the series, and with a certificate: then it is none of ours. Whoever has the
+ * secret could make it. */
+static bool is_forged(SSL *ssl, SSL_SESSION *session, const unsigned char *name)
+{
+    struct tls_server *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct ticket_key key;
+    bool lasting;
+    if (!session || !SSL_SESSION_get0_peer(session) || SSL_version(ssl) != TLS1_3_VERSION)
+        return false;
+    enum ticket_age age = open_with(t, true, name, &key, &lasting);
+    OPENSSL_cleanse(&key, sizeof(key));
+    return age == TICKET_UNKNOWN || lasting;
+}
+
 static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                           size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
-    (void)session, (void)name, (void)name_len, (void)arg;
+    (void)name_len, (void)arg;
+    if (is_forged(ssl, session, name))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
     switch (status) {
     case SSL_TICKET_SUCCESS: /* RFC 8446 C.4: in TLS 1.3 a client uses each ticket once */
         return SSL_version(ssl) == TLS1_3_VERSION ? SSL_TICKET_RETURN_USE_RENEW
@@ -156,9 +193,9 @@ struct tls_server *tls_server_create(struct random random, const unsigned char *
         check_no_memory();
     t->random = random;
     if (ticket_secret)
-        memcpy(t->series.secret, ticket_secret, TICKET_SECRET);
+        memcpy(t->lasting.secret, ticket_secret, TICKET_SECRET);
     else
-        random_fill(random, t->series.secret, TICKET_SECRET);
+        random_fill(random, t->lasting.secret, TICKET_SECRET);
     CHECK(pthread_mutex_init(&t->lock, NULL) == 0);
     return t;
 }

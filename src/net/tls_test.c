@@ -3,7 +3,9 @@
 
 #include "base/test.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +231,14 @@ static void forget_session(void)
     session = NULL;
 }
 
+static void end_tickets(struct chain *chain)
+{
+    free_chain(chain);
+    forget_session();
+    for (int i = 0; i < LINK_CHAIN_MAX; i++)
+        buf_fini(&seen[i]);
+}
+
 /* A first connection, then three resumed ones, each by the ticket of the one before. */
 static void connect_four_times(struct fixture *f, int version, const struct chain *chain)
 {
@@ -252,44 +262,122 @@ TEST(a_ticket_resumes_and_still_shows_the_whole_chain)
     struct net_stats stats = fixture_stats(f);
     EXPECT_EQ(stats.handshakes, 16);
     EXPECT_EQ(stats.resumed, 12);
-    free_chain(&chain);
     fixture_destroy(f);
-    for (int i = 0; i < LINK_CHAIN_MAX; i++)
-        buf_fini(&seen[i]);
+    end_tickets(&chain);
 }
 
-TEST(a_ticket_of_tls_13_alone_is_good_at_another_hub_of_the_same_secret)
+static struct fixture *hub_of(const unsigned char *secret)
 {
-    static const unsigned char ours[TICKET_SECRET] = {1}, theirs[TICKET_SECRET] = {2};
+    struct fixture *f = fixture_create(1);
+    f->events.on_open = keep_chain;
+    f->config.ticket_secret = secret;
+    fixture_start(f);
+    return f;
+}
+
+static const unsigned char ours[TICKET_SECRET] = {1}, theirs[TICKET_SECRET] = {2};
+
+TEST(a_ticket_of_tls_13_without_a_certificate_is_good_at_another_hub_of_the_same_secret)
+{
     static const struct {
         const char *name;
         int version;
+        bool certificate;
         const unsigned char *before, *after;
         bool want;
     } cases[] = {
-        {"1.3, the same secret",   TLS1_3_VERSION, ours, ours,   true },
-        {"1.3, another secret",    TLS1_3_VERSION, ours, theirs, false},
-        {"1.3, without a secret",  TLS1_3_VERSION, NULL, NULL,   false},
-        {"1.2, its keys are gone", TLS1_2_VERSION, ours, ours,   false},
+        {"1.3, the same secret",   TLS1_3_VERSION, false, ours, ours,   true },
+        {"1.3, another secret",    TLS1_3_VERSION, false, ours, theirs, false},
+        {"1.3, without a secret",  TLS1_3_VERSION, false, NULL, NULL,   false},
+        {"1.3, a certificate",     TLS1_3_VERSION, true,  ours, ours,   false},
+        {"1.2, its keys are gone", TLS1_2_VERSION, false, ours, ours,   false},
     };
     struct chain chain = make_chain();
     for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct chain *shown = cases[i].certificate ? &chain : NULL;
         for (int again = 0; again < 2; again++) {
-            struct fixture *f = fixture_create(1);
-            f->events.on_open = keep_chain;
-            f->config.ticket_secret = again ? cases[i].after : cases[i].before;
-            fixture_start(f);
-            SSL_CTX *ctx = context_of(f, cases[i].version, &chain);
-            bool resumed = connect_and_resume(f, ctx, &chain);
-            EXPECT_EQ_IN(cases[i].name, resumed, again && cases[i].want);
+            struct fixture *f = hub_of(again ? cases[i].after : cases[i].before);
+            SSL_CTX *ctx = context_of(f, cases[i].version, shown);
+            EXPECT_EQ_IN(cases[i].name, connect_and_resume(f, ctx, shown), again && cases[i].want);
             SSL_CTX_free(ctx);
             fixture_destroy(f);
         }
         forget_session();
     }
-    free_chain(&chain);
-    for (int i = 0; i < LINK_CHAIN_MAX; i++)
-        buf_fini(&seen[i]);
+    end_tickets(&chain);
+}
+
+/* What whoever has the secret can do: a server of their own seals with the hub's key. */
+static int seal_as_the_hub(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                           EVP_MAC_CTX *mac, int encrypt)
+{
+    (void)ssl;
+    EXPECT(encrypt);
+    struct ticket_series series = {0};
+    memcpy(series.secret, ours, sizeof(ours));
+    struct ticket_key key = ticket_series_seal(&series, system_now().wall_ms);
+    memcpy(name, key.name, sizeof(key.name));
+    memset(iv, 7, 16);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac, sizeof(key.mac)),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+        OSSL_PARAM_construct_end()};
+    EXPECT(EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1);
+    EXPECT(EVP_MAC_CTX_set_params(mac, params) == 1);
+    return 1;
+}
+
+static int accept_any(X509_STORE_CTX *store, void *arg)
+{
+    (void)store, (void)arg;
+    return 1;
+}
+
+/* Its ticket, with the certificate of the client if there is one, is then `session`. */
+static void forge(SSL_CTX *client_ctx, const struct chain *server)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    use_chain(ctx, server);
+    EXPECT(SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") == 1); /* the hub's first */
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
+    EXPECT(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"twinhub", 7) == 1);
+    EXPECT(SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, seal_as_the_hub) == 1);
+    SSL *ends[2] = {SSL_new(client_ctx), SSL_new(ctx)};
+    BIO *pipes[2];
+    EXPECT(BIO_new_bio_pair(&pipes[0], 0, &pipes[1], 0) == 1);
+    for (int i = 0; i < 2; i++)
+        SSL_set_bio(ends[i], pipes[i], pipes[i]);
+    SSL_set_verify(ends[0], SSL_VERIFY_NONE, NULL);
+    SSL_set_connect_state(ends[0]);
+    SSL_set_accept_state(ends[1]);
+    uint8_t none;
+    for (int i = 0; i < 20 && !session; i++) { /* to and fro, until its ticket is there */
+        EXPECT(SSL_read(ends[0], &none, 1) < 1);
+        EXPECT(SSL_read(ends[1], &none, 1) < 1);
+    }
+    EXPECT(session);
+    SSL_shutdown(ends[0]); /* or it would not be one to resume */
+    SSL_free(ends[0]);
+    SSL_free(ends[1]);
+    SSL_CTX_free(ctx);
+}
+
+TEST(a_ticket_that_someone_with_the_secret_made_shows_no_certificate)
+{
+    struct chain chain = make_chain();
+    for (int certificate = 0; certificate < 2; certificate++) {
+        struct fixture *f = hub_of(ours);
+        SSL_CTX *forging = context_of(f, TLS1_3_VERSION, certificate ? &chain : NULL);
+        forge(forging, &chain);
+        SSL_CTX *ctx = context_of(f, TLS1_3_VERSION, NULL); /* it has no key of the chain */
+        EXPECT_EQ(connect_and_resume(f, ctx, NULL), !certificate);
+        SSL_CTX_free(forging);
+        SSL_CTX_free(ctx);
+        fixture_destroy(f);
+        forget_session();
+    }
+    end_tickets(&chain);
 }
 
 /* ── what never becomes a handshake ── */
@@ -503,7 +591,8 @@ TEST_MAIN(RUN(only_the_ciphers_and_versions_of_the_policy_are_spoken),
           RUN(renegotiation_is_refused),
           RUN(alpn_names_http_1_1_on_the_http_listener_and_else_says_nothing),
           RUN(a_ticket_resumes_and_still_shows_the_whole_chain),
-          RUN(a_ticket_of_tls_13_alone_is_good_at_another_hub_of_the_same_secret),
+          RUN(a_ticket_of_tls_13_without_a_certificate_is_good_at_another_hub_of_the_same_secret),
+          RUN(a_ticket_that_someone_with_the_secret_made_shows_no_certificate),
           RUN(junk_is_shown_the_door), RUN(a_handshake_has_a_deadline_that_trickling_does_not_move),
           RUN(a_request_that_comes_with_the_end_of_the_handshake_and_of_the_peer_is_heard),
           RUN(broken_records_after_the_handshake_end_the_link),

@@ -214,7 +214,10 @@ void conn_release(struct conn *c, uint64_t durable)
     }
     if (n == 0)
         return;
-    send_bytes(c, span_of(c->bytes.data, end));
+    if (c->kind != CONN_WEBSOCKET || !c->ws.close_sent) /* nothing follows a close frame */
+        send_bytes(c, span_of(c->bytes.data, end));
+    if (mqtt_conn_greets(c))
+        c->heard_ms = c->shard->now.mono_ms; /* it could not know that it may speak */
     buf_consume(&c->bytes, end);
     c->mark_count -= n;
     memmove(c->marks, c->marks + n, c->mark_count * sizeof(*c->marks));
@@ -410,7 +413,7 @@ static bool mqtt_is_late(const struct conn *c, struct now now)
     bool waits = c->parked || c->waits_room; /* for the store: that is not the client's delay */
     if (c->mqtt.state != M_OPEN)
         return !waits && now.mono_ms - c->link->opened_ms > MQTT_CONNECT_MS;
-    return !c->no_read && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
+    return !c->no_read && !mqtt_conn_greets(c) && now.mono_ms - c->heard_ms > c->mqtt.silence_ms;
 }
 
 static bool http_is_late(const struct conn *c, struct now now)

@@ -157,11 +157,13 @@ static int put_mark(struct base *b, struct mark m)
     return lmdb_writer_put_mark(&base_of(b)->writer, m);
 }
 
-/* The last write before a disk is full comes to an end half-way, which LMDB calls EIO. */
+/* The last write before a disk is full ends half-way. LMDB calls that EIO, too, but the system did
+ * not, and errno tells: a disk that fails is not to be tried again. */
 static int commit(struct base *b)
 {
+    errno = 0;
     int error = lmdb_writer_commit(&base_of(b)->writer);
-    return error == EIO && lmdb_file_is_full(base_of(b)->file) ? ENOSPC : error;
+    return error == EIO && errno != EIO ? ENOSPC : error;
 }
 
 /* A backup that was killed has left its entry among the readers: it would keep old pages for ever.

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -240,7 +239,7 @@ TEST(counts_and_the_mark_are_as_they_were_put_last)
 /* -- durability: what the file was when it was last synced -- */
 
 static struct {
-    bool watched;
+    bool watched, fails;
     int syncs;
     uint8_t bytes[4 << 20];
     size_t len;
@@ -256,6 +255,10 @@ static const char *in_directory(const char *name)
 /* LMDB's, and nobody else's here: what the file holds now outlives a power cut. */
 int fdatasync(int fd)
 {
+    if (synced.fails) {
+        errno = EIO;
+        return -1;
+    }
     if (synced.watched) {
         int copy = open(in_directory("base.mdb"), O_RDONLY | O_CLOEXEC);
         EXPECT(copy >= 0);
@@ -361,25 +364,18 @@ TEST(a_base_that_is_full_loses_nothing_and_goes_on_when_there_is_room)
     end();
 }
 
-static struct {
-    bool armed;
-    uint64_t left; /* on the file system */
-} shortened;
+static bool writes_are_short, writes_fail;
 
 /* LMDB's, of pages: the last four do not fit. */
 ssize_t writev(int fd, const struct iovec *at, int count)
 {
-    if (shortened.armed && count > 4)
+    if (writes_fail) {
+        errno = EIO;
+        return -1;
+    }
+    if (writes_are_short && count > 4)
         count -= 4;
     return (ssize_t)syscall(SYS_writev, fd, at, count);
-}
-
-int fstatvfs(int fd, struct statvfs *out)
-{
-    (void)fd;
-    *out = (struct statvfs){
-        .f_frsize = 4096, .f_bfree = shortened.left / 4096, .f_bavail = shortened.left / 4096};
-    return 0;
 }
 
 static int commit_many(uint64_t seq)
@@ -393,20 +389,23 @@ static int commit_many(uint64_t seq)
     return base_commit(base);
 }
 
-TEST(a_short_write_is_want_of_space_when_there_is_none_and_else_an_error)
+TEST(a_short_write_is_want_of_space_and_an_error_of_the_disk_is_not)
 {
     begin(4 << 20);
     put_now("before", "there", 1);
-    shortened.armed = true;
-    shortened.left = 0;
+    writes_are_short = true;
     EXPECT_EQ(base_status(base, commit_many(2)), STORAGE_FULL);
-    shortened.left = 1 << 30;
-    EXPECT_EQ(base_status(base, commit_many(2)), UNAVAILABLE);
-    shortened.armed = false;
+    writes_are_short = false;
     EXPECT_TEXT(get("d0"), "NOT_FOUND");
     EXPECT_TEXT(get("before"), "there|key");
     EXPECT_EQ(commit_many(3), 0); /* nothing of it is in the way */
     EXPECT_TEXT(get("d199"), "a body|key");
+    writes_fail = true;
+    EXPECT_EQ(base_status(base, commit_many(4)), UNAVAILABLE);
+    writes_fail = false;
+    synced.fails = true;
+    EXPECT_EQ(base_status(base, commit_many(5)), UNAVAILABLE);
+    synced.fails = false;
     end();
 }
 
@@ -475,6 +474,6 @@ TEST_MAIN(RUN(a_transaction_is_there_wholly_when_it_is_committed),
           RUN(counts_and_the_mark_are_as_they_were_put_last),
           RUN(a_power_cut_undoes_the_last_transaction_at_most),
           RUN(a_base_that_is_full_loses_nothing_and_goes_on_when_there_is_room),
-          RUN(a_short_write_is_want_of_space_when_there_is_none_and_else_an_error),
+          RUN(a_short_write_is_want_of_space_and_an_error_of_the_disk_is_not),
           RUN(an_error_of_the_system_is_explained), RUN(a_damaged_record_harms_no_other),
           RUN(a_reader_that_does_not_open_tells_its_error))

@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static const char base_name[] = "base.mdb", new_name[] = "base.mdb.new";
 
 enum {
     READERS_MAX = 254, /* more than there will be shards */
-    BASE_MIN = 8192,   /* two meta pages */
-    COMMIT_ROOM = 1 << 20
+    BASE_MIN = 8192    /* two meta pages */
 };
 
 enum status lmdb_status(int error)
@@ -35,16 +33,6 @@ enum status lmdb_status(int error)
     default:
         return UNAVAILABLE;
     }
-}
-
-bool lmdb_file_is_full(const struct lmdb_file *f)
-{
-    mdb_filehandle_t fd;
-    struct statvfs fs;
-    if (mdb_env_get_fd(f->env, &fd) != 0 || fstatvfs(fd, &fs) != 0)
-        return false;
-    uint64_t blocks = geteuid() == 0 ? fs.f_bfree : fs.f_bavail; /* some are kept for root */
-    return blocks * fs.f_frsize < COMMIT_ROOM;
 }
 
 static enum status refuse(const struct directory *d, const char *what, int error, struct buf *why)

@@ -46,9 +46,6 @@ MUST_USE enum status lmdb_file_settle(struct lmdb_file *f, const struct director
                                       struct buf *why);
 void lmdb_file_close(struct lmdb_file *f);
 
-/* Is there less space left than a commit may need? Any thread. */
-bool lmdb_file_is_full(const struct lmdb_file *f);
-
 /* What a code of LMDB's (or the system's) means for the file: STORAGE_FULL, DAMAGED, or
  * UNAVAILABLE for everything else; OK for 0. */
 enum status lmdb_status(int error);

@@ -634,7 +634,8 @@ int main(int argc, char **argv)
     if (argc < 3)
         help(argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2);
     read_flags(argc, argv);
-    if (options.devices < 10 || options.silent > options.devices / 2)
+    if (options.devices < 10 || options.silent > options.devices / 2 ||
+        (options.resume && !options.tls))
         help(2);
     process_raise_files();
     name_hub(argv[1]);

@@ -27,7 +27,7 @@
 
 enum { CERTS_MAX = 8 };
 
-/* When transcripts begin, wall_ms. */
+/* When transcripts begin, wall_ms: 2026-03-04T10:20:30.5Z. */
 #define CREDENTIALS_START_MS 1772619630500LL
 
 struct certs {

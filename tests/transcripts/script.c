@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* 2026-03-04T10:20:30.5Z */
-
 /* ---- saying what is wrong ---- */
 
 void script_fail(struct script *s, const char *format, ...)
