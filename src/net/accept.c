@@ -306,6 +306,8 @@ int acceptor_create(struct net *net, struct acceptor **out)
     for (size_t i = 0; i < COUNT(signal_numbers) && !error; i++) {
         error = uv_signal_init(&a->uv, &a->signals[i]);
         a->signals[i].data = a;
+        if (!error)
+            error = uv_signal_start(&a->signals[i], on_signal, signal_numbers[i]);
     }
     return error;
 }
@@ -315,8 +317,6 @@ void acceptor_run(struct acceptor *a, const struct net_main *events)
     a->events = events;
     a->fds_for_peers = count_fds_for_peers(a->net);
     budget_init(&a->budget, a->net->config.accepts_per_s, system_now().mono_ms);
-    for (size_t i = 0; i < COUNT(signal_numbers); i++)
-        CHECK(uv_signal_start(&a->signals[i], on_signal, signal_numbers[i]) == 0);
     CHECK(uv_timer_start(&a->second, on_second, 1000, 1000) == 0);
     poll_all(a);
     uv_run(&a->uv, UV_RUN_DEFAULT);

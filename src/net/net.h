@@ -49,7 +49,8 @@ struct net_config {
 
 struct net_config net_defaults(unsigned shards, struct random random);
 
-/* NULL with `why` when the machine refuses. Also ignores SIGPIPE for the process. Set up. */
+/* NULL with `why` when the machine refuses. Also ignores SIGPIPE for the process; SIGTERM,
+ * SIGINT and SIGHUP wait for net_run from now on. Set up. */
 MUST_USE struct net *net_create(const struct net_config *config, struct buf *why);
 /* After every net_loop_run has returned. NULL is harmless. */
 void net_destroy(struct net *n);

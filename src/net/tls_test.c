@@ -400,6 +400,7 @@ TEST(junk_is_shown_the_door)
         {"an alert",           SPAN_INIT("\x15\x03\x01\x00\x02\x02\x28")            },
     };
     struct fixture *f = fixture_create(1);
+    f->config.linger_ms = 60000;
     fixture_start(f);
     for (size_t i = 0; i < COUNT(cases); i++) {
         int fd = connect_to(f->tls_port);
@@ -409,7 +410,7 @@ TEST(junk_is_shown_the_door)
         uint8_t answer[100];
         while (recv(fd, answer, sizeof(answer), 0) > 0)
             ;
-        if (system_now().mono_ms - start > 150)
+        if (system_now().mono_ms - start > 5000) /* of the handshake's ten seconds */
             fail_msg("%s: closed only after %d ms", cases[i].name,
                      (int)(system_now().mono_ms - start));
         close(fd);
@@ -422,12 +423,12 @@ TEST(junk_is_shown_the_door)
 TEST(a_handshake_has_a_deadline_that_trickling_does_not_move)
 {
     struct fixture *f = fixture_create(1);
-    f->config.handshake_ms = 300;
+    f->config.handshake_ms = 2000;
     fixture_start(f);
+    int64_t start = system_now().mono_ms;
     int mute = connect_to(f->tls_port), slow = connect_to(f->tls_port);
     struct client good = client_tls(f, 0, NULL);
     struct client plain = client_plain(f);
-    int64_t start = system_now().mono_ms;
     static const uint8_t hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     for (size_t i = 0; i < 1000; i++) {
         if (send(slow, i < sizeof(hello) ? hello + i : hello, 1, MSG_NOSIGNAL) < 0)
@@ -435,7 +436,7 @@ TEST(a_handshake_has_a_deadline_that_trickling_does_not_move)
         usleep(10 * 1000);
     }
     int64_t took_ms = system_now().mono_ms - start;
-    EXPECT(took_ms >= 200);
+    EXPECT(took_ms >= 1900);
     EXPECT(took_ms < 8000); /* the deadline without its setting is ten seconds */
     uint8_t byte;
     EXPECT(recv(mute, &byte, 1, 0) == 0);

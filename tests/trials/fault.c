@@ -52,7 +52,9 @@ void fault_arm(struct fault_control *f, uint32_t site, uint64_t nth, uint64_t co
     uint64_t from = atomic_load(&f->sites[site].seen) + nth;
     fault_disarm(f);
     atomic_store(&f->failed, 0);
+    atomic_store(&f->go_on, 0);
     atomic_store(&f->began_ns, 0);
+    atomic_store(&f->failed_ns, 0);
     atomic_store(&f->error, error);
     atomic_store(&f->from, from);
     atomic_store(&f->upto, count > UINT64_MAX - from ? UINT64_MAX : from + count - 1);

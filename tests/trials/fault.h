@@ -45,13 +45,15 @@ struct fault_control {
     _Atomic uint32_t lock, site_count;
     struct fault_site sites[FAULT_SITES];
     /* The rule for one site: */
-    _Atomic uint32_t site;    /* 1 + its number; 0: none */
-    _Atomic uint64_t from;    /* from this call of it on … */
-    _Atomic uint64_t upto;    /* … to this one */
-    _Atomic int32_t error;    /* an errno value, or FAULT_SHORT: half is written */
-    _Atomic int64_t pause_us; /* which the first of them takes before it fails */
-    _Atomic int64_t began_ns; /* when that one was called; 0: none yet */
-    _Atomic uint64_t failed;  /* how many have failed */
+    _Atomic uint32_t site;     /* 1 + its number; 0: none */
+    _Atomic uint64_t from;     /* from this call of it on … */
+    _Atomic uint64_t upto;     /* … to this one */
+    _Atomic int32_t error;     /* an errno value, or FAULT_SHORT: half is written */
+    _Atomic int64_t pause_us;  /* which the first of them takes before it fails … */
+    _Atomic uint32_t go_on;    /* … or until this is not 0 */
+    _Atomic int64_t began_ns;  /* when that one was called; 0: none yet */
+    _Atomic int64_t failed_ns; /* when it failed */
+    _Atomic uint64_t failed;   /* how many have failed */
     /* For all: */
     _Atomic int64_t sync_us; /* each sync takes so much longer */
     _Atomic uint64_t allocations;

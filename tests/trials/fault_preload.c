@@ -159,8 +159,12 @@ static int suffer(enum fault_call call, const char *file)
         n > atomic_load(&control->upto))
         return 0;
     int64_t none = 0;
-    if (atomic_compare_exchange_strong(&control->began_ns, &none, monotonic_ns()))
-        wait_us(atomic_load(&control->pause_us));
+    if (atomic_compare_exchange_strong(&control->began_ns, &none, monotonic_ns())) {
+        for (int64_t us = 0; us < atomic_load(&control->pause_us) && !atomic_load(&control->go_on);
+             us += 1000)
+            wait_us(1000);
+        atomic_store(&control->failed_ns, monotonic_ns());
+    }
     atomic_fetch_add(&control->failed, 1);
     return atomic_load(&control->error);
 }
