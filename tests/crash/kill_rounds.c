@@ -94,13 +94,9 @@ static void tell(struct trial *t, bool stop)
     if (stop) {
         verdict("stops that did not end with exit code 0", t->bad_exits, "", 0);
         verdict("connections that broke instead of ending", l->resets, "", 0);
-        verdict("time to stop, p50", (double)percentile(t->stop_ms, t->rounds, 50), "ms", STOP_MS);
-        verdict("time to stop, max", (double)percentile(t->stop_ms, t->rounds, 100), "ms", STOP_MS);
+        verdict_times("time to stop", t->stop_ms, t->rounds, STOP_MS);
     }
-    verdict("time to ready, p50", (double)percentile(t->restart_ms, t->rounds, 50), "ms",
-            RESTART_LIMIT);
-    verdict("time to ready, max", (double)percentile(t->restart_ms, t->rounds, 100), "ms",
-            RESTART_LIMIT);
+    verdict_times("time to ready", t->restart_ms, t->rounds, RESTART_LIMIT);
 }
 
 int main(int argc, char **argv)

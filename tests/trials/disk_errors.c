@@ -347,14 +347,8 @@ int main(int argc, char **argv)
     verdict("acknowledgements after the failing call", t.late_acks, "", 0);
     verdict("changes lost, doubled or torn", t.load.wrong, "", 0);
     verdict("starts that went wrong", t.wrong_starts, "", 0);
-    /* Of a few, one that the machine held up would be all that is judged. */
-    double worst = t.laps ? 100 : 50;
-    const char *which = t.laps ? "max" : "p50";
-    char figure[64];
-    snprintf(figure, sizeof(figure), "from the failure to the exit, %s", which);
-    verdict(figure, (double)percentile(t.took_ms, t.tooks, worst), "ms", EXIT_LIMIT_MS);
-    snprintf(figure, sizeof(figure), "from space to an acknowledgement, %s", which);
-    verdict(figure, (double)percentile(t.again_ms, t.agains, worst), "ms", AGAIN_LIMIT_MS);
+    verdict_times("from the failure to the exit", t.took_ms, t.tooks, EXIT_LIMIT_MS);
+    verdict_times("from space to an acknowledgement", t.again_ms, t.agains, AGAIN_LIMIT_MS);
     verdict_that("most calls were reached", t.reached * 3 > t.rounds * 2);
     load_fini(&t.load);
     fault_end(t.fault);

@@ -138,12 +138,8 @@ static void report(struct trial *t)
     verdict("rounds in which the disk was not full for the hub", t->never_full, "", 0);
     verdict("reads that failed", t->unread, "", 0);
     verdict("rounds after which nothing was written any more", t->never_again, "", 0);
-    verdict("from space to an acknowledgement, p50", (double)percentile(t->again_ms, t->rounds, 50),
-            "ms", AGAIN_LIMIT_MS);
-    verdict("from space to an acknowledgement, max",
-            (double)percentile(t->again_ms, t->rounds, 100), "ms", AGAIN_LIMIT_MS);
-    verdict("time to ready, max", (double)percentile(t->start_ms, t->rounds, 100), "ms",
-            START_LIMIT_MS);
+    verdict_times("from space to an acknowledgement", t->again_ms, t->rounds, AGAIN_LIMIT_MS);
+    verdict_times("time to ready", t->start_ms, t->rounds, START_LIMIT_MS);
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_MS = 20000, RSA_MS = 30000 };
+enum { START_MS = 20000, RSA_MS = 30000, MANY = 20 };
 
 int64_t now_ns(void)
 {
@@ -318,6 +318,17 @@ void verdict(const char *figure, double value, const char *unit, double limit)
     bool ok = value <= limit;
     any_failed |= !ok;
     printf("%-6s %-58s %10.2f %s (limit %.2f)\n", ok ? "ok" : "FAILED", figure, value, unit, limit);
+}
+
+void verdict_times(const char *figure, int64_t *ms, size_t n, double limit_ms)
+{
+    char which[80];
+    snprintf(which, sizeof(which), "%s, p50", figure);
+    verdict(which, (double)percentile(ms, n, 50), "ms", limit_ms);
+    if (n < MANY)
+        return;
+    snprintf(which, sizeof(which), "%s, max", figure);
+    verdict(which, (double)percentile(ms, n, 100), "ms", limit_ms);
 }
 
 void verdict_that(const char *claim, bool holds)

@@ -89,6 +89,9 @@ int64_t percentile(int64_t *values, size_t n, double p);
 
 /* The trial's verdict: prints name, figure and limit, and remembers if one was passed. */
 void verdict(const char *figure, double value, const char *unit, double limit);
+/* The same for times, which it sorts: their median, and of many the longest; of a few that would be
+ * the machine's. */
+void verdict_times(const char *figure, int64_t *ms, size_t n, double limit_ms);
 /* The same for what must hold at all. */
 void verdict_that(const char *claim, bool holds);
 int verdict_exit(void); /* 0: all held */

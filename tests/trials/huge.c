@@ -174,7 +174,7 @@ int main(int argc, char **argv)
     verdict("memory grown by", (double)t.anonymous_max / 1048576, "MiB", GROWTH_MB);
     verdict("from the header to the end, p50", (double)percentile(t.took_ms, t.count, 50), "ms",
             LIMIT_MS);
-    verdict("from the header to the end, max", (double)percentile(t.took_ms, t.count, 100), "ms",
+    verdict("from the header to the end, p95", (double)percentile(t.took_ms, t.count, 95), "ms",
             3 * LIMIT_MS);
     verdict_that("the hub ends with exit code 0", hub_end(&t.hub, SIGTERM) == 0);
     hub_destroy(&t.hub);

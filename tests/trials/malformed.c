@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { END_MS = 2000 };
+enum { END_MS = 10000 };
 
 /* How a connection begins, and what is expected of it. */
 enum start { FIRST, KNOWN, HTTP, WS };

@@ -18,8 +18,9 @@
 enum {
     DRIP_MS = 500,    /* between two bytes of a peer, or longer: */
     DRIPS_MAX = 3000, /* a second, of all */
-    GRACE_MS = 1500,  /* beyond the deadline */
-    MARGIN_MS = 10,   /* of the good clients' p99 */
+    GRACE_MS = 5000,  /* beyond the deadline */
+    MARGIN_MS = 10,   /* of the good clients' p99 … */
+    BUSY_MS = 100,    /* … beside other tests */
     STEP_MS = 5,
     EVENTS = 256,
 };
@@ -55,9 +56,9 @@ static void begin(struct slow *s, struct hub *h, unsigned from)
     static const uint8_t hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3};
     static const uint8_t connect[] = {0x10, 0xf4, 3,    0, 4,  'M', 'Q', 'T',
                                       'T',  4,    0xc2, 0, 60, 1,   0xe0};
+    s->since_ns = now_ns();
     if (!peer_dial(&s->peer, h, phases[s->phase].port, from))
         process_fail("the hub does not accept");
-    s->since_ns = now_ns();
     switch (s->phase) {
     case TLS_HELLO:
     case WSS_HELLO:
@@ -217,7 +218,8 @@ int main(int argc, char **argv)
     for (unsigned phase = 0; phase < phase_count; phase++)
         judge(all, count, (enum phase)phase);
     printf("       good clients' p99 when idle %.2f ms\n", idle);
-    verdict("good clients' p99 beside them", good_p99_ms(&good.of), "ms", 2 * idle + MARGIN_MS);
+    verdict("good clients' p99 beside them", good_p99_ms(&good.of), "ms",
+            2 * idle + (phase_count == PHASES ? MARGIN_MS : BUSY_MS));
     verdict("good calls that failed", good.of.failed, "", 0);
     for (size_t i = 0; i < count; i++)
         peer_close(&all[i].peer);

@@ -61,8 +61,7 @@ int main(int argc, char **argv)
            1000 * cpu_s);
     verdict("acknowledged changes missing", missing, "", 0);
     verdict_that("all devices are there", hub_metric(&hub, "twinhub_devices") == count);
-    verdict("time to ready, p50", (double)percentile(took_ms, rounds, 50), "ms", LIMIT_MS);
-    verdict("time to ready, max", (double)percentile(took_ms, rounds, 100), "ms", LIMIT_MS);
+    verdict_times("time to ready", took_ms, rounds, LIMIT_MS);
     verdict_that("the hub ends with exit code 0", hub_end(&hub, SIGTERM) == 0);
     hub_destroy(&hub);
     free(took_ms);
