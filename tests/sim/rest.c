@@ -10,7 +10,7 @@ void rest_open(struct run *r, struct rest *c)
     c->wire = wire_open(&r->world, LINK_HTTP, (unsigned)run_random(r, 8));
     list_init(&c->line);
     memset(c->floor, 0, sizeof(c->floor));
-    c->closing = c->hung_up = false;
+    c->closing = c->hung_up = c->in_part = false;
     c->sent_ms = r->world.now.mono_ms;
     report_say("rest %llu opens", (unsigned long long)c->wire->number);
 }
@@ -82,6 +82,9 @@ void rest_flush(struct run *r, struct rest *c, bool all)
     wire_send(c->wire, span_of(c->out.data, n));
     buf_consume(&c->out, n);
     c->sent_ms = r->world.now.mono_ms;
+    if (!c->in_part)
+        c->part_ms = c->sent_ms;
+    c->in_part = c->out.len > 0;
 }
 
 /* ---- answers ---- */

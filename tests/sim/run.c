@@ -47,8 +47,11 @@ static void set_wall(struct run *r, int64_t wall_ms)
 void run_pass(struct run *r, int64_t ms)
 {
     int64_t mono_ms = r->world.now.mono_ms += ms;
-    for (unsigned i = 0; i < RESTS; i++)
-        r->rests[i].closing |= mono_ms - r->rests[i].sent_ms >= SILENCE_MS;
+    for (unsigned i = 0; i < RESTS; i++) {
+        struct rest *c = &r->rests[i];
+        c->closing |= mono_ms - c->sent_ms >= SILENCE_MS;
+        c->closing |= c->in_part && mono_ms - c->part_ms >= SILENCE_MS;
+    }
     for (unsigned i = 0; i < DEVICES; i++)
         device_pass(&r->devices[i], mono_ms);
     set_wall(r, r->world.now.wall_ms + ms);

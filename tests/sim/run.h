@@ -29,6 +29,8 @@ struct rest {
     size_t floor[FAMILIES];
     bool closing; /* it asked for the end, or sent what nobody can read, or was silent for long */
     bool hung_up;
+    bool in_part;    /* a part of a request is on the wire … */
+    int64_t part_ms; /* … since then */
     int64_t sent_ms;
 };
 

@@ -427,8 +427,7 @@ static int sim_sync(struct disk_file *file)
     return 0;
 }
 
-/* A segment without a block holds nothing, and another may have its place. What an earlier segment
- * left in it has another salt. */
+/* Without a block of its own; what an earlier segment left in it has another salt. */
 static bool is_empty_segment(const struct name *n)
 {
     const struct buf *b = &n->inode->now;
@@ -443,13 +442,11 @@ static bool is_empty_segment(const struct name *n)
 
 static void keep_removed(struct sim_disk *d, const struct name *n)
 {
-    if (is_empty_segment(n))
-        return;
     struct inode *copy = alloc(sizeof(*copy));
     copy->links = 1;
     list_init(&copy->all);
     set_bytes(&copy->now, &n->inode->now);
-    set_name(&d->removed, n->text, copy);
+    set_name(is_empty_segment(n) ? &d->empty : &d->removed, n->text, copy);
     inode_unref(copy);
 }
 
@@ -528,7 +525,8 @@ static const struct disk_ops ops = {
 void sim_disk_init(struct sim_disk *d, struct sim_power *power)
 {
     *d = (struct sim_disk){.disk = {&ops}, .power = power};
-    struct list *const lists[] = {&d->inodes, &d->now, &d->last, &d->changes, &d->removed};
+    struct list *const lists[] = {&d->inodes,  &d->now,     &d->last,
+                                  &d->changes, &d->removed, &d->empty};
     for (size_t i = 0; i < COUNT(lists); i++)
         list_init(lists[i]);
 }
@@ -543,6 +541,7 @@ void sim_disk_fini(struct sim_disk *d)
     drop_all(&d->now);
     drop_all(&d->last);
     drop_all(&d->removed);
+    drop_all(&d->empty);
     CHECK(list_empty(&d->inodes));
 }
 
@@ -580,17 +579,49 @@ void sim_disk_kill(struct sim_disk *d)
     d->fail_in = 0;
 }
 
+static void copy_file(const struct name *n, struct sim_disk *to)
+{
+    struct inode *copy = inode_create(to);
+    set_bytes(&copy->now, &n->inode->now);
+    set_bytes(&copy->last, &n->inode->now);
+    set_name(&to->now, n->text, copy);
+    set_name(&to->last, n->text, copy);
+    inode_unref(copy);
+}
+
 static void copy_files(const struct list *names, struct sim_disk *to)
 {
     LIST_EACH(at, names)
     {
+        copy_file(CONTAINER_OF(at, struct name, link), to);
+    }
+}
+
+/* Does a segment end at this position, or begin there? */
+static bool is_border(const struct list *names, uint64_t position, bool end)
+{
+    LIST_EACH(at, names)
+    {
         const struct name *n = CONTAINER_OF(at, struct name, link);
-        struct inode *copy = inode_create(to);
-        set_bytes(&copy->now, &n->inode->now);
-        set_bytes(&copy->last, &n->inode->now);
-        set_name(&to->now, n->text, copy);
-        set_name(&to->last, n->text, copy);
-        inode_unref(copy);
+        uint64_t start;
+        if (segment_start(n->text, &start) && start + (end ? n->inode->now.len : 0) == position)
+            return true;
+    }
+    return false;
+}
+
+/* The journal passes a segment over if a block is too long for it: then it stands between two
+ * others. Elsewhere an empty one was only made ahead, and another may have its place. */
+static void copy_passed_over(const struct list *empty, struct sim_disk *to)
+{
+    LIST_EACH(at, empty)
+    {
+        const struct name *n = CONTAINER_OF(at, struct name, link);
+        uint64_t start;
+        CHECK(segment_start(n->text, &start));
+        if (!find(&to->now, n->text) && (!start || is_border(&to->now, start, true)) &&
+            is_border(&to->now, start + n->inode->now.len, false))
+            copy_file(n, to);
     }
 }
 
@@ -598,6 +629,7 @@ void sim_disk_all(const struct sim_disk *from, struct sim_disk *to)
 {
     copy_files(&from->removed, to);
     copy_files(&from->now, to);
+    copy_passed_over(&from->empty, to);
 }
 
 bool sim_disk_rot(struct sim_disk *d, const char *name, uint64_t at, unsigned bit)

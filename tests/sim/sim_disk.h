@@ -31,7 +31,7 @@ struct sim_disk {
     bool keep;               /* keep the content of files that are removed, for sim_disk_all */
     bool no_sync, no_names;  /* planted faults: sync, sync_names do nothing */
     /* Its own: */
-    struct list inodes, now, last, changes, removed;
+    struct list inodes, now, last, changes, removed, empty;
     unsigned open;                       /* files */
     uint64_t renames, failures, refused; /* done; with EIO, while there was power; with ENOSPC */
     uint64_t hash;                       /* of all that was done to it */
@@ -48,7 +48,8 @@ void sim_disk_kill(struct sim_disk *d);
 /* Bytes that files take now. */
 uint64_t sim_disk_used(const struct sim_disk *d);
 /* `to`, which is empty, gets every file of `from` as it is read now and, with `keep`, every one
- * that was ever removed, as it was then; the newer of two of one name. All durable. */
+ * that was ever removed, as it was then; the newer of two of one name. Of segments without a block
+ * only those that the journal passed over. All durable. */
 void sim_disk_all(const struct sim_disk *from, struct sim_disk *to);
 /* Turns one bit of a file, durable and read alike; false when it has no such byte. */
 bool sim_disk_rot(struct sim_disk *d, const char *name, uint64_t at, unsigned bit);

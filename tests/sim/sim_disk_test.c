@@ -345,6 +345,37 @@ TEST(everything_that_ever_was_can_be_had_again)
     buf_fini(&names);
 }
 
+TEST(a_removed_segment_without_a_block_is_had_again_between_two_others)
+{
+    static const struct {
+        const char *name, *text;
+        bool removed;
+    } files[] = {
+        {"0000000000000000.seg", "12345678", false},
+        {"0000000000000008.seg", "1234",     true }, /* passed over */
+        {"000000000000000c.seg", "12345678", false},
+        {"0000000000000014.seg", "1234",     true }, /* made ahead */
+        {"0000000000000004.seg", "1234",     true }, /* the same, by a former run */
+    };
+    struct sim_disk all;
+    struct buf names = {0};
+    start(1);
+    d.keep = true;
+    for (size_t i = 0; i < COUNT(files); i++) {
+        put_file(files[i].name, files[i].text, true);
+        if (files[i].removed)
+            EXPECT_EQ(disk_remove(&d.disk, files[i].name), 0);
+    }
+    sim_disk_init(&all, &power);
+    sim_disk_all(&d, &all);
+    EXPECT_EQ(disk_list(&all.disk, on_name, &names), 0);
+    EXPECT_SPAN(buf_span(&names),
+                SPAN("0000000000000000.seg:8 000000000000000c.seg:8 0000000000000008.seg:4 "));
+    sim_disk_fini(&all);
+    sim_disk_fini(&d);
+    buf_fini(&names);
+}
+
 TEST(the_same_seed_does_the_same)
 {
     uint64_t hash[2];
@@ -369,4 +400,5 @@ TEST_MAIN(RUN(what_is_written_is_read_before_it_lasts),
           RUN(after_a_failed_sync_the_next_succeeds_and_the_data_may_be_gone),
           RUN(a_failed_write_may_have_done_a_part), RUN(a_full_disk_takes_what_needs_no_space),
           RUN(without_power_nothing_has_an_effect), RUN(everything_that_ever_was_can_be_had_again),
+          RUN(a_removed_segment_without_a_block_is_had_again_between_two_others),
           RUN(the_same_seed_does_the_same))
