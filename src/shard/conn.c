@@ -245,7 +245,7 @@ void conn_ready(struct conn *c)
 /* An HTTP peer that sends requests and does not read the answers waits until it does. */
 static bool is_behind(const struct conn *c)
 {
-    return c->kind == CONN_HTTP && link_unsent(c->link) > UNREAD_OUTPUT_MAX;
+    return c->kind == CONN_HTTP && link_unsent(c->link) > UNREAD_ANSWERS_MAX;
 }
 
 /* May it be read on at once? Else its turn comes when what it waits for has happened. While the

@@ -245,7 +245,7 @@ TEST(an_http_peer_that_does_not_read_its_answers_waits)
     bench_init(&b, 1);
     struct client p;
     client_open(&b, &p, 0, LINK_HTTP);
-    p.unsent = UNREAD_OUTPUT_MAX + 1;
+    p.unsent = UNREAD_ANSWERS_MAX + 1;
     for (int i = 0; i < 3; i++)
         client_say(&p, SPAN("GET /healthz HTTP/1.1\r\nHost: " HOST "\r\n\r\n"));
     bench_settle(&b);

@@ -10,9 +10,10 @@ enum {
     OPS_A_TURN = 16,          /* of one connection, then the next */
     UNANSWERED_MAX = 16,      /* replies held; then its socket is not read */
     WAITING_INPUT_ONE = 4096, /* read of one connection behind a write that waits for the store */
-    WAITING_INPUT_ALL = 8 << 20, /* and beyond that of all together */
-    UNREAD_OUTPUT_MAX = 1 << 20, /* a peer that does not read more is closed; over HTTP it waits */
-    ARENA_SIZE = 96 << 20,       /* address space: touched only as far as used */
+    WAITING_INPUT_ALL = 8 << 20,   /* and beyond that of all together */
+    UNREAD_OUTPUT_MAX = 1 << 20,   /* a device that does not read more is closed */
+    UNREAD_ANSWERS_MAX = 64 << 10, /* an HTTP peer that does not read more waits */
+    ARENA_SIZE = 96 << 20,         /* address space: touched only as far as used */
     ARENA_KEEP = 1 << 20,
     SWEEP_MS = 200,        /* deadlines of connections are looked at this often */
     STANDSTILL_MS = 1000,  /* without a turn */
