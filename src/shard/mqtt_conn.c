@@ -209,12 +209,15 @@ bool mqtt_conn_greets(const struct conn *c)
     return c->mark_count && c->marks[0].batch <= c->greeting;
 }
 
+static bool takes_more(const struct conn *c)
+{
+    return !c->ended && !mqtt_conn_greets(c) && c->replies < UNANSWERED_MAX;
+}
+
 size_t mqtt_conn_run(struct conn *c, struct span in)
 {
     size_t at = 0;
-    for (int n = 0; n < OPS_A_TURN && !c->ended && !mqtt_conn_greets(c) &&
-                    c->replies < UNANSWERED_MAX;
-         n++) {
+    for (int n = 0; n < OPS_A_TURN && takes_more(c); n++) {
         struct mqtt_packet packet;
         size_t used;
         enum status st = mqtt_decode(span_skip(in, at), MQTT_PACKET_MAX, &packet, &used);
