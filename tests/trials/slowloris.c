@@ -107,14 +107,15 @@ static void drip(struct slow *s)
     }
 }
 
-/* There is something to read, or the end. */
-static void look(struct slow *s, int epoll)
+/* There is something to read, or the end: is it that? */
+static bool look(struct slow *s, int epoll)
 {
     peer_drain(&s->peer);
     if (!s->peer.ended)
-        return;
+        return false;
     s->ended_ns = now_ns();
     epoll_ctl(epoll, EPOLL_CTL_DEL, s->peer.fd, NULL);
+    return true;
 }
 
 static void watch(struct slow *s, int epoll)
@@ -146,18 +147,18 @@ static void judge(const struct slow *all, size_t count, enum phase phase)
  * client is on the same cores. */
 static void press(struct slow *all, size_t count, int ms)
 {
-    size_t next = 0;
+    size_t next = 0, ended = 0;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < count; i++)
         watch(&all[i], epoll);
     int64_t gap_ns = DRIP_MS * 1000000LL / (int64_t)count;
     gap_ns = gap_ns < 1000000000 / DRIPS_MAX ? 1000000000 / DRIPS_MAX : gap_ns;
     int64_t began = now_ns(), dripped = began;
-    while (now_ns() - began < ms * 1000000LL) {
+    while (ended < count && now_ns() - began < ms * 1000000LL) {
         struct epoll_event events[EVENTS];
         int n = epoll_wait(epoll, events, EVENTS, STEP_MS);
         for (int i = 0; i < n; i++)
-            look(events[i].data.ptr, epoll);
+            ended += look(events[i].data.ptr, epoll);
         for (; dripped + gap_ns <= now_ns(); dripped += gap_ns, next = (next + 1) % count)
             drip(&all[next]);
     }
