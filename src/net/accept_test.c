@@ -275,6 +275,25 @@ TEST(signals_reach_the_main_thread)
     fixture_destroy(f);
 }
 
+static void stop_at(void *ctx, int signum)
+{
+    CHECK(signum == SIGTERM);
+    net_stop(ctx, 0);
+}
+
+/* A hub says that it is running a moment before it is. */
+TEST(a_signal_that_comes_before_net_run_waits_for_it)
+{
+    struct buf why = {0};
+    struct net_config config = net_defaults(1, system_random());
+    struct net *n = net_create(&config, &why);
+    EXPECT(n);
+    struct net_main events = {.on_signal = stop_at, .ctx = n};
+    raise(SIGTERM);
+    net_run(n, &events);
+    net_destroy(n);
+}
+
 /* ── file descriptors (trials F09) ── */
 
 /* In a child: 128 descriptors, a reserve of 32, and more peers than fit. The clients are in the
@@ -364,4 +383,4 @@ TEST_MAIN(RUN(without_descriptors_accepting_pauses_and_nobody_is_cut_off),
           RUN(a_cap_on_unfinished_handshakes_refuses_before_tls),
           RUN(over_the_connect_budget_peers_wait_but_all_get_in),
           RUN(after_net_stop_accepting_peers_are_refused_and_open_links_live),
-          RUN(signals_reach_the_main_thread))
+          RUN(signals_reach_the_main_thread), RUN(a_signal_that_comes_before_net_run_waits_for_it))
